@@ -1,0 +1,170 @@
+"""The encoded click log: what every reader and generator produces and every model trains on."""
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Field:
+    """A categorical field: its name and D_i, the number of its ids (id 0 is shared by the rare values)."""
+
+    name: str
+    cardinality: int
+
+
+@dataclass(frozen=True)
+class Split:
+    """Row numbers of the three parts, int64 arrays, in the order in which they are read."""
+
+    train: np.ndarray
+    validation: np.ndarray
+    test: np.ndarray
+
+
+@dataclass(frozen=True)
+class ClickLog:
+    """A click log as integers.
+
+    ids: (rows, fields) int32, each below its field's cardinality; may be a read-only memory map.
+    labels: (rows,) uint8, 0 or 1.
+    threshold: a value seen fewer times than this has id 0.
+    source: where the rows come from (file, SHA-256 and options, or generator, seed and options); JSON values only.
+    test_rows: how many of the last rows are a test sample of their own (synthetic logs); 0: the split draws one.
+    click_probability: (rows,) float32, the true click probability, where a generator knows it.
+    """
+
+    name: str
+    fields: tuple[Field, ...]
+    ids: np.ndarray
+    labels: np.ndarray
+    threshold: int
+    source: dict
+    test_rows: int = 0
+    click_probability: np.ndarray | None = None
+
+    @property
+    def rows(self) -> int:
+        return len(self.labels)
+
+    @property
+    def cardinalities(self) -> list[int]:
+        """D_i of every field."""
+        return [field.cardinality for field in self.fields]
+
+    @property
+    def description(self) -> dict:
+        """What `log.json` says: everything but the arrays."""
+        return {
+            "format": FORMAT_VERSION,
+            "name": self.name,
+            "rows": self.rows,
+            "test_rows": self.test_rows,
+            "threshold": self.threshold,
+            "source": self.source,
+            "fields": [{"name": f.name, "cardinality": f.cardinality} for f in self.fields],
+        }
+
+    @property
+    def fingerprint(self) -> str:
+        """16 hexadecimal digits that change with the source, the encoding or the fields."""
+        source = {key: value for key, value in self.source.items() if key != "file"}
+        text = json.dumps(self.description | {"name": None, "source": source}, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def split(self, seed: int = 0) -> Split:
+        """The 8:1:1 split of Section 5.2; see `split_rows`."""
+        return split_rows(self.rows, seed, self.test_rows)
+
+
+def split_rows(rows: int, seed: int, test_rows: int = 0) -> Split:
+    """Split `rows` 8:1:1 into training, validation and test by one random permutation (Appendix C.2).
+
+    With `test_rows` > 0 the last `test_rows` rows are the test sample and the others are split 8:1.
+    """
+    order = np.random.default_rng(seed).permutation(rows - test_rows)
+    if test_rows:
+        train = rows_of_share(len(order), 8, 9)
+        return Split(order[:train], order[train:], np.arange(rows - test_rows, rows))
+    train, validation = rows_of_share(rows, 8, 10), rows_of_share(rows, 9, 10)
+    return Split(order[:train], order[train:validation], order[validation:])
+
+
+def rows_of_share(rows: int, numerator: int, denominator: int) -> int:
+    """The whole number of rows nearest below `rows * numerator / denominator`."""
+    return rows * numerator // denominator
+
+
+@contextmanager
+def replaced_folder(folder: Path) -> Iterator[Path]:
+    """A new folder to fill; it takes the place of `folder` when the block ends well, else nothing has changed."""
+    folder = Path(folder)
+    if folder.exists() and not (folder / "log.json").is_file():
+        raise FileExistsError(f"{folder}: exists and is not an encoded click log; it is left as it is, choose another")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
+    temporary.chmod(0o755)
+    try:
+        new = temporary / "new"
+        new.mkdir()
+        yield new
+        if folder.exists():
+            os.replace(folder, temporary / "old")
+        os.replace(new, folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def write_description(folder: Path, description: dict) -> None:
+    """Write `log.json`."""
+    (Path(folder) / "log.json").write_text(json.dumps(description, indent=1) + "\n", encoding="utf-8")
+
+
+def load_click_log(folder: str | Path) -> ClickLog:
+    """Open an encoded log: the folder written by `paper-code prepare`, its arrays memory-mapped read-only.
+
+    Raises FileNotFoundError if there is no log there, ValueError if the files disagree or have another format.
+    """
+    folder = Path(folder)
+    path = folder / "log.json"
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"{folder}: no encoded click log here (no log.json); make one with `paper-code prepare`, "
+            "see `paper-code prepare --help`"
+        )
+    try:
+        description = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path}: not valid JSON ({error}); prepare the log again") from None
+    if description.get("format") != FORMAT_VERSION:
+        raise ValueError(
+            f"{path}: format {description.get('format')!r}, expected {FORMAT_VERSION}; prepare the log again"
+        )
+    ids = np.load(folder / "ids.npy", mmap_mode="r", allow_pickle=False)
+    labels = np.load(folder / "labels.npy", mmap_mode="r", allow_pickle=False)
+    fields = tuple(Field(f["name"], f["cardinality"]) for f in description["fields"])
+    expected = (description["rows"], len(fields))
+    if ids.shape != expected or ids.dtype != np.int32 or labels.shape != expected[:1]:
+        raise ValueError(
+            f"{folder}: ids.npy is {ids.dtype} {ids.shape} and labels.npy {labels.shape}, "
+            f"log.json says int32 {expected}; prepare the log again"
+        )
+    return ClickLog(
+        name=description["name"],
+        fields=fields,
+        ids=ids,
+        labels=labels,
+        threshold=description["threshold"],
+        source=description["source"],
+        test_rows=description["test_rows"],
+    )
