@@ -6,7 +6,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,7 +36,7 @@ class Split:
 class ClickLog:
     """A click log as integers.
 
-    ids: (rows, fields) int32, each below its field's cardinality; may be a read-only memory map.
+    ids: (rows, fields) int32, each below its field's cardinality; may be a memory map.
     labels: (rows,) uint8, 0 or 1.
     threshold: a value seen fewer times than this has id 0.
     source: where the rows come from (file, SHA-256 and options, or generator, seed and options); JSON values only.
@@ -111,6 +111,7 @@ def replaced_folder(folder: Path) -> Iterator[Path]:
     folder = Path(folder)
     if folder.exists() and not (folder / "log.json").is_file():
         raise FileExistsError(f"{folder}: exists and is not an encoded click log; it is left as it is, choose another")
+    missing = [parent for parent in folder.parents if not parent.exists()]
     folder.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
     temporary.chmod(0o755)
@@ -123,6 +124,9 @@ def replaced_folder(folder: Path) -> Iterator[Path]:
         os.replace(new, folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+        for parent in missing:
+            with suppress(OSError):  # not empty: it holds the new log
+                parent.rmdir()
 
 
 def write_description(folder: Path, description: dict) -> None:
@@ -131,7 +135,7 @@ def write_description(folder: Path, description: dict) -> None:
 
 
 def load_click_log(folder: str | Path) -> ClickLog:
-    """Open an encoded log: the folder written by `paper-code prepare`, its arrays memory-mapped read-only.
+    """Open an encoded log: the folder written by `paper-code prepare`, arrays memory-mapped, changes stay in memory.
 
     Raises FileNotFoundError if there is no log there, ValueError if the files disagree or have another format.
     """
@@ -150,8 +154,8 @@ def load_click_log(folder: str | Path) -> ClickLog:
         raise ValueError(
             f"{path}: format {description.get('format')!r}, expected {FORMAT_VERSION}; prepare the log again"
         )
-    ids = np.load(folder / "ids.npy", mmap_mode="r", allow_pickle=False)
-    labels = np.load(folder / "labels.npy", mmap_mode="r", allow_pickle=False)
+    ids = np.load(folder / "ids.npy", mmap_mode="c", allow_pickle=False)
+    labels = np.load(folder / "labels.npy", mmap_mode="c", allow_pickle=False)
     fields = tuple(Field(f["name"], f["cardinality"]) for f in description["fields"])
     expected = (description["rows"], len(fields))
     if ids.shape != expected or ids.dtype != np.int32 or labels.shape != expected[:1]:

@@ -1,0 +1,21 @@
+"""Click logs: encoded from raw files or generated from a seed."""
+
+from paper_code.data.avazu import prepare_avazu
+from paper_code.data.click_log import ClickLog, Field, Split, load_click_log, split_rows
+from paper_code.data.criteo import prepare_criteo
+from paper_code.data.synthetic import avazu_like, criteo_like
+
+SYNTHETIC_LOGS = {"criteo_like": criteo_like, "avazu_like": avazu_like}
+
+__all__ = [
+    "SYNTHETIC_LOGS",
+    "ClickLog",
+    "Field",
+    "Split",
+    "avazu_like",
+    "criteo_like",
+    "load_click_log",
+    "prepare_avazu",
+    "prepare_criteo",
+    "split_rows",
+]

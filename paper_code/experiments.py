@@ -1,0 +1,233 @@
+"""Which runs each figure needs, per profile, and the sweep that trains those that are missing."""
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import joblib
+import pandas as pd
+from tqdm import tqdm
+
+from paper_code.models import model_options
+from paper_code.runs import DATA_FOLDER, PROJECT_FOLDER, RunConfig, RunRecord, RunStore, data_config, execute
+from paper_code.training import TrainingConfig, find_device
+
+# rows * weight decay on Criteo (45.8 million * 1e-6): the precision of the prior that the penalty amounts to
+PRIOR_PRECISION = 46
+BASE_SIZE = 10
+
+
+@dataclass(frozen=True)
+class Profile:
+    """A size at which the whole book can be made.
+
+    rows, test_rows: of the synthetic logs. scales: model sizes as multiples of the base. options: of the models; those
+    a model does not have are ignored.
+    weight_decay_by_rule: keep rows * weight_decay at what it is on Criteo, whatever the log; else the paper's 1e-6.
+    """
+
+    rows: int
+    test_rows: int
+    scales: tuple[int, ...]
+    seeds: tuple[int, ...]
+    options: dict
+    training: TrainingConfig
+    weight_decay_by_rule: bool
+
+
+LAPTOP_OPTIONS = {"hidden": (64, 64), "cross_layers": 2}
+PROFILES = {
+    "smoke": Profile(
+        rows=130_000,
+        test_rows=50_000,
+        scales=(1, 4),
+        seeds=(0, 1, 2),
+        options=LAPTOP_OPTIONS,
+        training=TrainingConfig(batch_size=512, patience=1, max_epochs=2),
+        weight_decay_by_rule=True,
+    ),
+    "laptop": Profile(
+        rows=400_000,
+        test_rows=200_000,
+        scales=(1, 2, 3, 4, 10),
+        seeds=(0, 1, 2, 3, 4),
+        options=LAPTOP_OPTIONS,
+        training=TrainingConfig(batch_size=128, patience=2, max_epochs=20),
+        weight_decay_by_rule=True,
+    ),
+    "paper": Profile(
+        rows=400_000,
+        test_rows=200_000,
+        scales=(1, 2, 3, 4, 10),
+        seeds=(0, 1, 2),
+        options={},
+        training=TrainingConfig(),
+        weight_decay_by_rule=False,
+    ),
+}
+
+
+def collapse_runs(scales: Sequence[int]) -> list[tuple[str, int, int]]:
+    """Figures 1b and 2: DCNv2 at the largest embedding size."""
+    return [("dcnv2", max(scales), 1)]
+
+
+def scalability_runs(scales: Sequence[int]) -> list[tuple[str, int, int]]:
+    """Figure 8: larger embeddings (single) and more embeddings (multi) at every scale."""
+    return [
+        (model, *sizes)
+        for model in ("dnn", "dcnv2")
+        for scale in scales
+        for sizes in dict.fromkeys([(scale, 1), (1, scale)])
+    ]
+
+
+# experiment -> scales -> (model, embedding size as a multiple of the base, number of sets) of every run of a seed
+EXPERIMENTS: dict[str, Callable[[Sequence[int]], list[tuple[str, int, int]]]] = {
+    "collapse": collapse_runs,
+    "scalability": scalability_runs,
+}
+
+
+def find(what: str, name: str, among: dict):
+    """The value of that name. Raises ValueError, which names those that exist, if there is none."""
+    if name not in among:
+        raise ValueError(f"{what} {name!r} does not exist; expected one of {', '.join(among)}")
+    return among[name]
+
+
+def parse_seeds(seeds: Sequence[int] | int | str | None, profile: Profile) -> list[int]:
+    """Seeds as a list: from a list, a number or text as papermill's -p passes it, "0,1,2"; None: the profile's.
+
+    Raises ValueError for anything else, and for no seed, a seed twice or a negative one.
+    """
+    if seeds is None:
+        return list(profile.seeds)
+    if isinstance(seeds, str):
+        seeds = [part.strip() for part in seeds.strip("[]() ").split(",")]
+    try:
+        parsed = [int(seed) for seed in ([seeds] if isinstance(seeds, int) else seeds)]
+    except (TypeError, ValueError):
+        raise ValueError(f"seeds={seeds!r}: expected whole numbers such as [0, 1, 2] or '0,1,2'") from None
+    if not parsed or len(set(parsed)) < len(parsed) or min(parsed) < 0:
+        raise ValueError(f"seeds={parsed}: expected at least one, none twice and none negative")
+    return parsed
+
+
+def run_configs(
+    experiment: str,
+    dataset: str,
+    profile: str = "laptop",
+    seeds: Sequence[int] | str | None = None,
+    data_folder: Path = DATA_FOLDER,
+) -> list[RunConfig]:
+    """The runs of an experiment, ordered by seed.
+
+    Raises ValueError for an experiment, profile or seeds that do not exist, FileNotFoundError for such a data set.
+    """
+    sizes_of = find("experiment", experiment, EXPERIMENTS)
+    settings = find("profile", profile, PROFILES)
+    configs = []
+    for seed in parse_seeds(seeds, settings):
+        data = data_config(dataset, seed, settings.rows, settings.test_rows, data_folder)
+        training = settings.training
+        if settings.weight_decay_by_rule:
+            training = replace(training, weight_decay=PRIOR_PRECISION / data.rows)
+        for model, size, num_sets in sizes_of(settings.scales):
+            options = {name: value for name, value in settings.options.items() if name in model_options(model)}
+            configs.append(RunConfig(data, model, BASE_SIZE * size, num_sets, seed, options, training))
+    return configs
+
+
+def sweep(
+    configs: Iterable[RunConfig],
+    store: RunStore,
+    *,
+    device: str = "auto",
+    jobs: int | None = None,
+    data_folder: Path = DATA_FOLDER,
+) -> int:
+    """Train the runs that the store lacks, in parallel processes of one thread each, and store each as it ends.
+
+    jobs: how many at once; None: one per core, or one on a GPU. A progress bar shows if there is anything to train.
+    Returns how many were trained. Raises RuntimeError at the end if runs failed; the others are stored.
+    """
+    missing = [config for config in {c.hash: c for c in configs}.values() if store.get(config) is None]
+    if not missing:
+        return 0
+    on_cpu = find_device(device).type == "cpu"
+    jobs = min(jobs or (os.cpu_count() if on_cpu else 1), len(missing))
+    run = joblib.delayed(try_to_execute)
+    parallel = joblib.Parallel(n_jobs=jobs, batch_size=1, pre_dispatch=jobs, return_as="generator_unordered")
+    failures = []
+    with tqdm(total=len(missing), unit="run", smoothing=0) as bar:
+        for config, outcome in parallel(run(config, device, data_folder) for config in missing):
+            if isinstance(outcome, RunRecord):
+                store.put(config, outcome)
+            else:
+                failures.append(f"{describe(config)}: {type(outcome).__name__}: {outcome}")
+            bar.set_postfix_str(describe(config))
+            bar.update()
+    if failures:
+        raise RuntimeError(f"{len(failures)} of {len(missing)} runs failed:\n" + "\n".join(failures))
+    return len(missing)
+
+
+def try_to_execute(config: RunConfig, device: str, data_folder: Path) -> tuple[RunConfig, RunRecord | Exception]:
+    """The run's record, or what stopped it, so that one run that fails does not end the others."""
+    try:
+        return config, execute(config, device, threads=1, data_folder=data_folder)
+    except Exception as error:
+        return config, error
+
+
+def describe(config: RunConfig) -> str:
+    """The run in a few words."""
+    sets = f" x {config.num_sets} sets" if config.num_sets > 1 else ""
+    return f"{config.data.name} {config.model} K={config.embedding_size}{sets} seed {config.seed}"
+
+
+def records_of(
+    experiment: str,
+    dataset: str,
+    profile: str = "laptop",
+    seeds: Sequence[int] | str | None = None,
+    device: str = "auto",
+    results_dir: str | Path = "figures/data/runs",
+) -> list[RunRecord]:
+    """The records of an experiment, one per run; what `results_dir` lacks is trained first and stored there."""
+    configs = run_configs(experiment, dataset, profile, seeds)
+    store = RunStore(project_path(results_dir))
+    sweep(configs, store, device=device)
+    return [store.get(config) for config in configs]
+
+
+def results_table(records: Iterable[RunRecord]) -> pd.DataFrame:
+    """A row per run: model, embedding (SE or ME), scale, seed, test_auc, best_epoch, seconds.
+
+    A base run (scale 1) is both SE and ME and appears once, as SE.
+    """
+    rows = []
+    for record in records:
+        config = record.config
+        size = config["embedding_size"] // BASE_SIZE
+        rows.append(
+            {
+                "dataset": config["data"]["name"],
+                "model": config["model"],
+                "embedding": "ME" if config["num_sets"] > 1 else "SE",
+                "scale": size * config["num_sets"],
+                "seed": config["seed"],
+                "test_auc": record.scores["test_auc"],
+                "best_epoch": record.scores["best_epoch"],
+                "parameters": record.parameters,
+                "seconds": record.provenance["seconds"],
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def project_path(path: str | Path) -> Path:
+    """The path as it is if absolute, else below the project's root, wherever a notebook is executed."""
+    return PROJECT_FOLDER / path

@@ -1,0 +1,36 @@
+"""All embedding sets of all fields in one table."""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class MultiEmbedding(nn.Module):
+    """M sets of embeddings of N fields (Section 5.1) as one table of shape (sum D_i, M * K); M = 1 is the usual table.
+
+    Row `offset_i + x` holds value x of field i, columns m*K to (m+1)*K its embedding in set m. Every set is initialised
+    as a table of its own: Xavier-uniform over (sum D_i, K).
+    """
+
+    def __init__(self, cardinalities: Sequence[int], embedding_size: int, num_sets: int):
+        super().__init__()
+        self.cardinalities = list(cardinalities)
+        self.embedding_size, self.num_sets = embedding_size, num_sets
+        rows = sum(cardinalities)
+        self.weight = nn.Parameter(torch.empty(rows, num_sets * embedding_size))
+        bound = math.sqrt(6 / (rows + embedding_size))
+        nn.init.uniform_(self.weight, -bound, bound)
+        offsets = torch.tensor([0, *self.cardinalities[:-1]]).cumsum(0)
+        self.register_buffer("offsets", offsets.to(torch.int32), persistent=False)
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """(batch, fields) ids, int32 or int64, each below its field's cardinality -> (batch, sets, fields, size)."""
+        rows = F.embedding(ids + self.offsets, self.weight)
+        return rows.unflatten(2, (self.num_sets, self.embedding_size)).transpose(1, 2)
+
+    def matrices(self) -> list[list[Tensor]]:
+        """[set][field] -> E_i^(m), a view of shape (D_i, K)."""
+        return [list(columns.split(self.cardinalities)) for columns in self.weight.split(self.embedding_size, dim=1)]

@@ -1,0 +1,330 @@
+"""A run is a value: its config says everything that decides the result, its record everything that came of it."""
+
+import hashlib
+import json
+import os
+import platform
+import resource
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from functools import lru_cache
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from paper_code.data import SYNTHETIC_LOGS, ClickLog, load_click_log
+from paper_code.models import build_model, model_options
+from paper_code.models.ctr_model import CTRModel
+from paper_code.spectra import information_abundance, information_abundance_of, singular_values
+from paper_code.training import Fit, TrainingConfig, find_device, fit
+
+PROJECT_FOLDER = Path(__file__).resolve().parent.parent
+DATA_FOLDER = PROJECT_FOLDER / "data"
+SCHEMA_VERSION = 1
+VERSIONS_OF = ("torch", "numpy", "scikit-learn")
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Which log, exactly.
+
+    name: a synthetic log, or an encoded one in the data folder.
+    seed: of a synthetic log's generator, and of the split.
+    rows: of the log, without a synthetic log's test_rows.
+    fingerprint: of an encoded log, so that one prepared anew is another log.
+    """
+
+    name: str
+    seed: int
+    rows: int | None = None
+    test_rows: int | None = None
+    fingerprint: str | None = None
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """Everything that decides a run's result. options: the model's; those not given have the paper's values."""
+
+    data: DataConfig
+    model: str
+    embedding_size: int
+    num_sets: int
+    seed: int
+    options: dict = field(default_factory=dict)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+
+    def __post_init__(self) -> None:
+        known = model_options(self.model)
+        if unknown := sorted(self.options.keys() - known.keys()):
+            raise ValueError(f"{self.model} has no option {', '.join(unknown)}; its options are {', '.join(known)}")
+        object.__setattr__(self, "options", known | self.options)
+
+    def to_json(self) -> dict:
+        """The config as JSON values. Whatever is None or False is left out, so that an option added later, off by
+        default, leaves the hashes of earlier records as they are."""
+        return json.loads(json.dumps(without_unset(asdict(self))))
+
+    @property
+    def hash(self) -> str:
+        """16 hexadecimal digits that name the record."""
+        return hashlib.sha256(json.dumps(self.to_json(), sort_keys=True).encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """What came of a run, JSON values only.
+
+    config: of the run, as JSON. scores: test_auc, test_log_loss, best_epoch (from 1). epochs: of every epoch the mean
+    training loss of its tenths, validation AUC and log loss, seconds, and every field's information abundance.
+    spectra: at the best epoch; see `measure`. provenance: commit, versions, hardware, seconds, peak memory.
+    """
+
+    config: dict
+    fields: list[dict]
+    parameters: int
+    scores: dict
+    epochs: list[dict]
+    spectra: dict
+    provenance: dict
+    schema: int = SCHEMA_VERSION
+
+
+class RunStore:
+    """A folder of run records: `<folder>/<dataset>/<hash>.json`, each written in one piece or not at all."""
+
+    def __init__(self, folder: str | Path):
+        self.folder = Path(folder)
+
+    def path(self, config: RunConfig) -> Path:
+        return self.folder / config.data.name / f"{config.hash}.json"
+
+    def get(self, config: RunConfig) -> RunRecord | None:
+        """The record of the run, None if there is none.
+
+        Raises ValueError if the file is not a record of this run.
+        """
+        path = self.path(config)
+        if not path.exists():
+            return None
+        record = read_record(path)
+        if record.config != config.to_json():
+            raise ValueError(f"{path}: its config is not that of the run it is named after; delete it to train it anew")
+        return record
+
+    def put(self, config: RunConfig, record: RunRecord) -> Path:
+        """Write the record; a reader sees the whole file or none."""
+        path = self.path(config)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        text = json.dumps(asdict(record), separators=(",", ":"), allow_nan=False)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".tmp")
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                file.write(text + "\n")
+                file.flush()
+                os.fsync(file.fileno())
+            os.chmod(temporary, 0o644)
+            os.replace(temporary, path)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+        return path
+
+    def records(self) -> Iterator[RunRecord]:
+        """Every record of the folder, by name."""
+        for path in sorted(self.folder.glob("*/[!.]*.json")):
+            yield read_record(path)
+
+
+def read_record(path: Path) -> RunRecord:
+    """Raises ValueError, which names the file, if it is not a record of this schema."""
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        if values["schema"] != SCHEMA_VERSION:
+            raise ValueError(f"schema {values['schema']!r}, expected {SCHEMA_VERSION}")
+        return RunRecord(**values)
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{path}: not a run record ({error}); delete it to train the run anew") from error
+
+
+def data_config(name: str, seed: int, rows: int, test_rows: int, data_folder: Path = DATA_FOLDER) -> DataConfig:
+    """The log of that name: a synthetic one of these sizes and seed, or an encoded one, split by the paper's seed 0.
+
+    Raises FileNotFoundError, which says which logs there are, if there is none of that name.
+    """
+    if name in SYNTHETIC_LOGS:
+        return DataConfig(name, seed, rows, test_rows)
+    if not (data_folder / name / "log.json").is_file():
+        prepared = sorted(path.parent.name for path in data_folder.glob("*/log.json"))
+        raise FileNotFoundError(
+            f"no data set {name!r}: expected one of {', '.join([*SYNTHETIC_LOGS, *prepared])}, "
+            f"or encode a raw log with `paper-code prepare` (see `paper-code prepare --help`) into {data_folder / name}"
+        )
+    log = load_click_log(data_folder / name)
+    return DataConfig(name, 0, log.rows, fingerprint=log.fingerprint)
+
+
+@lru_cache(maxsize=1)
+def load_data(config: DataConfig, data_folder: Path = DATA_FOLDER) -> ClickLog:
+    """The click log of the config; the last one stays in memory.
+
+    Raises ValueError if the encoded log has changed since the config was made.
+    """
+    if config.name in SYNTHETIC_LOGS:
+        return SYNTHETIC_LOGS[config.name](config.seed, config.rows, config.test_rows)
+    log = load_click_log(data_folder / config.name)
+    if log.fingerprint != config.fingerprint:
+        raise ValueError(
+            f"{data_folder / config.name}: the log's fingerprint is {log.fingerprint}, the run expects "
+            f"{config.fingerprint}; it was prepared anew, start again"
+        )
+    return log
+
+
+def execute(
+    config: RunConfig,
+    device: str = "auto",
+    threads: int | None = None,
+    data_folder: Path = DATA_FOLDER,
+    progress: bool = False,
+) -> RunRecord:
+    """Train and measure one run, on `threads` CPU threads (None: as PyTorch is set)."""
+    started = time.perf_counter()
+    if threads is not None:
+        torch.set_num_threads(threads)
+    reset_peak_memory()
+    log = load_data(config.data, data_folder)
+    model = build_model(
+        config.model, log.cardinalities, config.embedding_size, config.num_sets, config.seed, **config.options
+    )
+    result = fit(
+        model,
+        log,
+        log.split(config.data.seed),
+        config.training,
+        seed=config.seed,
+        device=device,
+        after_epoch=field_information_abundance,
+        progress=progress,
+    )
+    return RunRecord(
+        config=config.to_json(),
+        fields=log.description["fields"],
+        parameters=sum(p.numel() for p in model.parameters()),
+        scores={"test_auc": result.test_auc, "test_log_loss": result.test_log_loss, "best_epoch": result.best_epoch},
+        epochs=[asdict(epoch) for epoch in result.epochs],
+        spectra=measure(model),
+        provenance=provenance(device, time.perf_counter() - started, result),
+    )
+
+
+def field_information_abundance(model: CTRModel) -> dict:
+    """Information abundance of every field, the matrices of all sets side by side."""
+    return {"information_abundance": [rounded(information_abundance(matrix)) for matrix in side_by_side(model)]}
+
+
+def measure(model: CTRModel) -> dict:
+    """Spectra of a trained model, rounded to five digits.
+
+    side_by_side: [field] -> singular values of the (D_i, M*K) matrix of all sets.
+    per_set: [set][field] -> singular values of the (D_i, K) matrix; only if there are several sets.
+    sub_embedding_information_abundance: [i][j]; only with sub-embeddings and one set (Section 4.1).
+    interaction_norms: [set][i][j] -> Frobenius norm of W_{i->j} (Section 5.3); only where the model has them.
+    """
+    spectra = {"side_by_side": [rounded(singular_values(matrix)) for matrix in side_by_side(model)]}
+    if model.embedding.num_sets > 1:
+        spectra["per_set"] = [[rounded(singular_values(m)) for m in of_set] for of_set in model.embedding_matrices()]
+    if hasattr(model.interaction, "projections"):
+        norms = torch.linalg.matrix_norm(model.interaction.projections().detach())
+        spectra["interaction_norms"] = [[rounded(row) for row in of_set] for of_set in norms.cpu().numpy()]
+        if model.embedding.num_sets == 1:
+            spectra["sub_embedding_information_abundance"] = [
+                rounded([information_abundance_of(singular_values(matrix)) for matrix in of_field])
+                for of_field in model.sub_embeddings()[0]
+            ]
+    return spectra
+
+
+def side_by_side(model: CTRModel) -> tuple[torch.Tensor, ...]:
+    """[field] -> (D_i, M * K), the embeddings of all sets side by side."""
+    return model.embedding.weight.split(model.embedding.cardinalities)
+
+
+def rounded(values, digits: int = 5):
+    """A number, or the numbers of an array as a list, to five significant digits."""
+    if np.ndim(values):
+        return [rounded(value, digits) for value in values]
+    return float(f"{values:.{digits}g}")
+
+
+def without_unset(values: dict) -> dict:
+    return {
+        key: without_unset(value) if isinstance(value, dict) else value
+        for key, value in values.items()
+        if value is not None and value is not False
+    }
+
+
+def provenance(device: str, seconds: float, result: Fit) -> dict:
+    """Where, with what and at what cost a run was made."""
+    found = find_device(device)
+    on_cuda = found.type == "cuda"
+    return {
+        **commit(),
+        "versions": {name: version(name) for name in ("torch", "numpy", "scikit-learn")}
+        | {"python": platform.python_version()},
+        "hardware": torch.cuda.get_device_name(found) if on_cuda else processor(),
+        "device": found.type,
+        "threads": torch.get_num_threads(),
+        "date": time.strftime("%Y-%m-%d", time.gmtime()),
+        "seconds": round(seconds, 2),
+        "training_seconds": round(sum(epoch.training_seconds for epoch in result.epochs), 2),
+        "peak_memory_mib": round((torch.cuda.max_memory_allocated(found) if on_cuda else peak_memory()) / 2**20),
+    }
+
+
+@lru_cache(maxsize=1)
+def commit() -> dict:
+    """The commit of the project's checkout, and whether `paper_code` differs from it; None outside a checkout."""
+
+    def git(*arguments: str) -> str | None:
+        command = ["git", "-C", str(PROJECT_FOLDER), *arguments]
+        try:
+            return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+        except (OSError, subprocess.CalledProcessError):
+            return None
+
+    return {"commit": git("rev-parse", "HEAD"), "modified": bool(git("status", "--porcelain", "--", "paper_code"))}
+
+
+def processor() -> str:
+    """The processor's name and its number of cores."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        name = next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        name = platform.processor() or platform.machine()
+    return f"{name}, {os.cpu_count()} cores"
+
+
+def reset_peak_memory() -> None:
+    """Let the peaks count from now, where the system can (Linux, CUDA)."""
+    with suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
+    if torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()
+
+
+def peak_memory() -> int:
+    """Bytes of the process's largest resident size, since `reset_peak_memory` where the system can."""
+    try:
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
+    except (OSError, StopIteration):
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return peak if platform.system() == "Darwin" else peak * 1024

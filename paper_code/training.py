@@ -1,0 +1,193 @@
+"""Fit and evaluate one model by the paper's protocol (Appendix C.2). Nothing here knows about files."""
+
+import math
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from copy import deepcopy
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from sklearn.metrics import log_loss, roc_auc_score
+from torch import Tensor, nn
+from torch.nn import functional as F
+from tqdm import tqdm
+
+from paper_code.data.click_log import ClickLog, Split
+
+EVALUATION_BATCH = 8192
+LOSS_POINTS_PER_EPOCH = 10
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """The paper's protocol: Adam with coupled weight decay, early stopping on validation AUC."""
+
+    batch_size: int = 2048
+    learning_rate: float = 1e-3
+    weight_decay: float = 1e-6
+    patience: int = 3
+    max_epochs: int = 100
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """One epoch: mean training loss (of tenths of the epoch in order), validation scores, seconds, measurements."""
+
+    training_loss: list[float]
+    validation_auc: float
+    validation_log_loss: float
+    training_seconds: float
+    measurements: dict = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Fit:
+    """What training gives: every epoch, the best one (counted from 1) and its test scores."""
+
+    epochs: list[Epoch]
+    best_epoch: int
+    test_auc: float
+    test_log_loss: float
+
+
+def find_device(device: str = "auto") -> torch.device:
+    """The device of that name; "auto" is the first CUDA device if there is one, else the CPU.
+
+    Raises ValueError if the name is unknown or the device is not there.
+    """
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        found = torch.device(device)
+    except RuntimeError:
+        raise ValueError(f"device {device!r} does not exist; expected auto, cpu, cuda or cuda:1 and so on") from None
+    if found.type == "cuda" and not torch.cuda.is_available():
+        raise ValueError(f"device {device!r}: PyTorch finds no CUDA device here; use auto or cpu")
+    return found
+
+
+def fit(
+    model: nn.Module,
+    log: ClickLog,
+    split: Split,
+    config: TrainingConfig,
+    *,
+    seed: int,
+    device: str = "auto",
+    after_epoch: Callable[[nn.Module], dict] | None = None,
+    progress: bool = False,
+) -> Fit:
+    """Train `model` until validation AUC has not risen for `patience` epochs; leave it at its best epoch.
+
+    The training rows are read in the order of the split, the same in every epoch, as in the authors' code. The seed
+    decides the dropout: with the same seed, machine and number of threads the result is the same, bit for bit.
+    after_epoch: called with the model after every epoch; what it returns is kept in that epoch's measurements.
+    Sets PyTorch's flush-denormal mode for the process: Adam's moments of rare values would become denormal and slow.
+    Raises ValueError if a part of the split has no clicks or nothing else, FloatingPointError if the loss diverges.
+    """
+    device = find_device(device)
+    check_labels(log.labels, split)
+    torch.set_flush_denormal(True)
+    ids, labels = resident(torch.from_numpy(log.ids), device), resident(torch.from_numpy(log.labels), device)
+    model.to(device)
+    optimizer = torch.optim.Adam(
+        model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
+    )
+    train_rows = torch.from_numpy(split.train).to(ids.device)
+    epochs, best_auc, best_epoch, best_weights = [], -math.inf, 0, None
+    with seeded(device, seed), tqdm(unit=" batches", disable=not progress) as bar:
+        while len(epochs) - best_epoch < config.patience and len(epochs) < config.max_epochs:
+            started = time.perf_counter()
+            losses = train_epoch(model, optimizer, ids, labels, train_rows.split(config.batch_size), device, bar)
+            seconds = time.perf_counter() - started
+            if not np.isfinite(losses).all():
+                step = int(np.flatnonzero(~np.isfinite(losses))[0]) + 1
+                raise FloatingPointError(
+                    f"the training loss is {losses[step - 1]} at step {step} of epoch {len(epochs) + 1}; "
+                    f"learning_rate={config.learning_rate} may be too high"
+                )
+            logits = predict(model, ids, split.validation, device)
+            auc, validation_loss = scores(log.labels[split.validation], logits)
+            measurements = after_epoch(model) if after_epoch else {}
+            tenths = [float(part.mean()) for part in np.array_split(losses, min(LOSS_POINTS_PER_EPOCH, len(losses)))]
+            epochs.append(Epoch(tenths, auc, validation_loss, seconds, measurements))
+            bar.set_postfix_str(f"epoch {len(epochs)}, loss {losses.mean():.4f}, validation AUC {auc:.4f}")
+            if auc > best_auc:
+                best_auc, best_epoch, best_weights = auc, len(epochs), deepcopy(model.state_dict())
+        model.load_state_dict(best_weights)
+        test_auc, test_loss = scores(log.labels[split.test], predict(model, ids, split.test, device))
+    return Fit(epochs, best_epoch, test_auc, test_loss)
+
+
+def train_epoch(
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    ids: Tensor,
+    labels: Tensor,
+    batches: tuple[Tensor, ...],
+    device: torch.device,
+    bar: tqdm,
+) -> np.ndarray:
+    """One pass over the batches of row numbers; the loss of every step."""
+    model.train()
+    if len(batches) > 1 and len(batches[-1]) == 1:
+        batches = batches[:-1]  # batch normalisation has no variance over one row
+    losses = []
+    for rows in batches:
+        logits = model(ids[rows].to(device))
+        loss = F.binary_cross_entropy_with_logits(logits, labels[rows].to(device, logits.dtype))
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.detach())
+        bar.update()
+    return torch.stack(losses).cpu().numpy()
+
+
+@torch.no_grad()
+def predict(model: nn.Module, ids: Tensor, rows: np.ndarray, device: torch.device) -> np.ndarray:
+    """Logits of the given rows of ids (rows, fields), in evaluation mode."""
+    model.eval()
+    batches = torch.from_numpy(rows).to(ids.device).split(EVALUATION_BATCH)
+    return torch.cat([model(ids[batch].to(device)) for batch in batches]).cpu().numpy()
+
+
+def scores(labels: np.ndarray, logits: np.ndarray) -> tuple[float, float]:
+    """AUC and mean log loss."""
+    probabilities = 1 / (1 + np.exp(-logits.astype(np.float64)))
+    return float(roc_auc_score(labels, logits)), float(log_loss(labels, probabilities))
+
+
+def check_labels(labels: np.ndarray, split: Split) -> None:
+    for part in ("train", "validation", "test"):
+        found = np.unique(labels[getattr(split, part)])
+        if found.tolist() != [0, 1]:
+            raise ValueError(
+                f"the {part} part of the split holds the labels {found.tolist()}, expected both 0 and 1: "
+                "the log is too small or its labels are wrong"
+            )
+
+
+def resident(tensor: Tensor, device: torch.device) -> Tensor:
+    """The tensor on the device if it takes less than half of the memory free there, else where it is."""
+    if device.type == "cuda" and tensor.nbytes < torch.cuda.mem_get_info(device)[0] / 2:
+        return tensor.to(device)
+    return tensor
+
+
+@contextmanager
+def seeded(device: torch.device, seed: int) -> Iterator[None]:
+    """Random numbers from the seed and deterministic algorithms; both as before afterwards."""
+    before = torch.are_deterministic_algorithms_enabled()
+    if device.type == "cuda":
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS is deterministic only with it
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(seed)
+        torch.use_deterministic_algorithms(True)
+        try:
+            yield
+        finally:
+            torch.use_deterministic_algorithms(before)
