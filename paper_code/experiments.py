@@ -11,6 +11,13 @@ from tqdm import tqdm
 
 from paper_code.models import model_options
 from paper_code.runs import DATA_FOLDER, PROJECT_FOLDER, RunConfig, RunRecord, RunStore, data_config, execute
+from paper_code.spectra import (
+    effective_rank_of,
+    information_abundance_of,
+    random_matrix,
+    singular_values,
+    stable_rank_of,
+)
 from paper_code.training import TrainingConfig, find_device
 
 # rows * weight decay on Criteo (45.8 million * 1e-6): the precision of the prior that the penalty amounts to
@@ -131,13 +138,23 @@ def run_configs(
     configs = []
     for seed in parse_seeds(seeds, settings):
         data = data_config(dataset, seed, settings.rows, settings.test_rows, data_folder)
-        training = settings.training
-        if settings.weight_decay_by_rule:
-            training = replace(training, weight_decay=PRIOR_PRECISION / data.rows)
+        training = training_for(settings, data.rows)
         for model, size, num_sets in sizes_of(settings.scales):
-            options = {name: value for name, value in settings.options.items() if name in model_options(model)}
+            options = options_for(settings, model)
             configs.append(RunConfig(data, model, BASE_SIZE * size, num_sets, seed, options, training))
     return configs
+
+
+def training_for(profile: Profile, rows: int) -> TrainingConfig:
+    """The profile's protocol for a log of so many rows."""
+    if not profile.weight_decay_by_rule:
+        return profile.training
+    return replace(profile.training, weight_decay=PRIOR_PRECISION / rows)
+
+
+def options_for(profile: Profile, model: str) -> dict:
+    """Those of the profile's options that the model has."""
+    return {name: value for name, value in profile.options.items() if name in model_options(model)}
 
 
 def sweep(
@@ -226,6 +243,37 @@ def results_table(records: Iterable[RunRecord]) -> pd.DataFrame:
             }
         )
     return pd.DataFrame(rows)
+
+
+def field_measures(records: Sequence[RunRecord]) -> pd.DataFrame:
+    """A row per seed and field, the matrices of all sets side by side.
+
+    Columns: cardinality; learned, the information abundance at the best epoch; first_epoch, after one epoch; random,
+    that of a random matrix of the same shape; share_of_random, learned / random; effective_rank and stable_rank at the
+    best epoch, and effective_rank_random.
+    """
+    rows = []
+    for record in records:
+        size = record.config["embedding_size"] * record.config["num_sets"]
+        first_epoch = record.epochs[0]["measurements"]["information_abundance"]
+        for number, field in enumerate(record.fields):
+            learned = record.spectra["side_by_side"][number]
+            random = singular_values(random_matrix(field["cardinality"], size, seed=number))
+            rows.append(
+                {
+                    "seed": record.config["seed"],
+                    "field": field["name"],
+                    "cardinality": field["cardinality"],
+                    "learned": information_abundance_of(learned),
+                    "first_epoch": first_epoch[number],
+                    "random": information_abundance_of(random),
+                    "effective_rank": effective_rank_of(learned),
+                    "effective_rank_random": effective_rank_of(random),
+                    "stable_rank": stable_rank_of(learned),
+                }
+            )
+    table = pd.DataFrame(rows)
+    return table.assign(share_of_random=table["learned"] / table["random"])
 
 
 def project_path(path: str | Path) -> Path:

@@ -119,9 +119,15 @@ def replaced_folder(folder: Path) -> Iterator[Path]:
         new = temporary / "new"
         new.mkdir()
         yield new
+        old = temporary / "old"
         if folder.exists():
-            os.replace(folder, temporary / "old")
-        os.replace(new, folder)
+            os.replace(folder, old)
+        try:
+            os.replace(new, folder)
+        except OSError:
+            if old.exists():
+                os.replace(old, folder)
+            raise
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
         for parent in missing:

@@ -1,0 +1,287 @@
+"""The command line: prepare, train, sweep, toy."""
+
+import argparse
+import json
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+from paper_code.data import prepare_avazu, prepare_criteo
+from paper_code.experiments import (
+    EXPERIMENTS,
+    PROFILES,
+    describe,
+    options_for,
+    parse_seeds,
+    project_path,
+    run_configs,
+    sweep,
+    training_for,
+)
+from paper_code.models import MODELS
+from paper_code.runs import DATA_FOLDER, RunConfig, RunStore, data_config, execute
+from paper_code.toy import run_toy
+
+RESULTS_FOLDER = "figures/data/runs"
+
+PREPARE_EXAMPLE = """\
+example: paper-code prepare criteo train.txt
+         paper-code prepare avazu train.gz --name avazu_2014 --on-bad-lines skip
+
+Criteo: train.txt of the Display Advertising Challenge; Avazu: train of the Click-Through Rate Prediction contest; plain
+or gzip. The encoded log goes to DATA_DIR/NAME and is used from then on as `--dataset NAME`, or in a notebook by
+`papermill -p dataset NAME`. An earlier log of that name is replaced once the new one is complete."""
+
+TRAIN_EXAMPLE = """\
+example: paper-code train --dataset criteo --model dcnv2 --embedding-size 10 --num-sets 4
+         paper-code train --dataset criteo_like --model dnn --embedding-size 100 --seed 3 --profile paper
+
+What is not given comes from the profile. The record is RESULTS_DIR/DATASET/HASH.json; a run whose record is there is
+not trained again."""
+
+SWEEP_EXAMPLE = """\
+example: paper-code sweep scalability --dataset avazu_like --jobs 2
+         paper-code sweep --profile smoke --results-dir _build/smoke
+
+Trains what RESULTS_DIR lacks and can be interrupted at any moment: start it again and it goes on."""
+
+TOY_EXAMPLE = """\
+example: paper-code toy --seeds 0,1,2 --json"""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line; the exit status is 0, 1 after an error with its message, 130 after Ctrl-C."""
+    options = build_parser().parse_args(arguments)
+    try:
+        options.command(options)
+    except (OSError, ValueError, RuntimeError, ArithmeticError) as error:
+        print(f"paper-code: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("paper-code: interrupted; records already written are kept", file=sys.stderr)
+        return 130
+    return 0
+
+
+def build_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="paper-code",
+        description="Companion to 'On the Embedding Collapse When Scaling Up Recommendation Models': prepare logs, "
+        "train its models, make the records behind its figures.",
+        epilog="example: paper-code train --dataset criteo_like --model dcnv2\n\n"
+        "`paper-code COMMAND --help` explains a command.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+    prepare = add_command(commands, "prepare", prepare_command, "encode a raw click log", PREPARE_EXAMPLE)
+    prepare.add_argument("format", choices=PREPARERS, help="whose layout the file has")
+    prepare.add_argument("file", type=Path, help="the raw log, plain or gzip")
+    prepare.add_argument("--name", help="of the encoded log (default: the format's)")
+    prepare.add_argument("--threshold", type=int, help="rarer values share one id (default: 10 Criteo, 4 Avazu)")
+    prepare.add_argument(
+        "--vocabulary",
+        choices=("all", "train"),
+        default="all",
+        help="count values on the whole file, as the authors do, or on the training rows only (default: all)",
+    )
+    prepare.add_argument(
+        "--on-bad-lines",
+        choices=("error", "skip"),
+        default="error",
+        help="stop at the first malformed line, or leave malformed lines out and count them (default: error)",
+    )
+    add_data_dir(prepare)
+    add_json(prepare)
+
+    train = add_command(commands, "train", train_command, "train one model and store its record", TRAIN_EXAMPLE)
+    train.add_argument("--dataset", required=True, help="criteo_like, avazu_like or the name of a prepared log")
+    train.add_argument("--model", required=True, help=", ".join(MODELS))
+    train.add_argument("--embedding-size", type=int, default=10, metavar="K", help="of every set (default: 10)")
+    train.add_argument("--num-sets", type=int, default=1, metavar="M", help="embedding sets (default: 1, single)")
+    train.add_argument("--seed", type=int, default=0, help="of the weights and a synthetic log (default: 0)")
+    train.add_argument("--hidden", type=sizes, metavar="400,400", help="sizes of the hidden layers")
+    train.add_argument("--dropout", type=float)
+    train.add_argument("--cross-layers", type=int, help="of dcnv2")
+    train.add_argument("--batch-size", type=int)
+    train.add_argument("--learning-rate", type=float)
+    train.add_argument("--weight-decay", type=float)
+    train.add_argument("--patience", type=int, help="epochs without a better validation AUC before it stops")
+    train.add_argument("--max-epochs", type=int)
+    train.add_argument("--threads", type=int, help="CPU threads (default: as many as PyTorch takes)")
+    add_profile(train)
+    add_run_places(train)
+    add_json(train)
+
+    sweep_parser = add_command(commands, "sweep", sweep_command, "train all runs that figures need", SWEEP_EXAMPLE)
+    sweep_parser.add_argument("experiments", nargs="*", metavar="EXPERIMENT", help=f"{', '.join(EXPERIMENTS)}; all")
+    sweep_parser.add_argument("--dataset", default="criteo_like", help="(default: criteo_like)")
+    sweep_parser.add_argument("--seeds", help="such as 0,1,2 (default: the profile's)")
+    sweep_parser.add_argument("--jobs", type=int, help="runs at once (default: one per core, or one on a GPU)")
+    add_profile(sweep_parser)
+    add_run_places(sweep_parser)
+    add_json(sweep_parser)
+
+    toy = add_command(commands, "toy", toy_command, "the toy experiment of Appendix A", TOY_EXAMPLE)
+    toy.add_argument("--seeds", default="0,1,2,3,4,5,6,7,8,9", help="(default: %(default)s)")
+    toy.add_argument("--iterations", type=int, default=5000, help="(default: %(default)s, the paper's)")
+    add_json(toy)
+    return parser
+
+
+def add_command(commands, name: str, command, summary: str, example: str) -> argparse.ArgumentParser:
+    parser = commands.add_parser(
+        name,
+        help=summary,
+        description=summary[0].upper() + summary[1:] + ".",
+        epilog=example,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.set_defaults(command=command)
+    return parser
+
+
+def add_profile(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--profile", default="laptop", help=f"{', '.join(PROFILES)} (default: laptop)")
+
+
+def add_run_places(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 (default: auto)")
+    parser.add_argument("--results-dir", type=Path, default=project_path(RESULTS_FOLDER), help="(default: %(default)s)")
+    add_data_dir(parser)
+
+
+def add_data_dir(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--data-dir", type=Path, default=DATA_FOLDER, help="encoded logs (default: %(default)s)")
+
+
+def add_json(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="report as JSON on the standard output")
+
+
+def sizes(text: str) -> tuple[int, ...]:
+    """Hidden sizes from text such as "400,400"."""
+    return tuple(int(part) for part in text.split(","))
+
+
+def report(values: dict, as_json: bool) -> None:
+    """Print the values as JSON, or one a line."""
+    if as_json:
+        print(json.dumps(values))
+        return
+    width = max(map(len, values))
+    for name, value in values.items():
+        print(f"{name:<{width}}  {value:,}" if isinstance(value, int) else f"{name:<{width}}  {value}")
+
+
+PREPARERS = {"criteo": prepare_criteo, "avazu": prepare_avazu}
+
+
+def prepare_command(options: argparse.Namespace) -> None:
+    started = time.perf_counter()
+    name = options.name or options.format
+    if Path(name).name != name or name.startswith("."):
+        raise ValueError(f"--name {name!r}: expected the name of a folder in {options.data_dir}")
+    given = {} if options.threshold is None else {"threshold": options.threshold}
+    prepared = PREPARERS[options.format](
+        options.file,
+        options.data_dir / name,
+        name=name,
+        vocabulary=options.vocabulary,
+        on_bad_lines=options.on_bad_lines,
+        **given,
+    )
+    seconds = time.perf_counter() - started
+    log = prepared.log
+    report(
+        {
+            "folder": str(options.data_dir / name),
+            "rows": log.rows,
+            "skipped lines": prepared.skipped_lines,
+            "click rate": round(float(log.labels.mean()), 4),
+            "fields": len(log.fields),
+            "sum of cardinalities": sum(log.cardinalities),
+            "largest cardinality": max(log.cardinalities),
+            "smallest cardinality": min(log.cardinalities),
+            "threshold": log.threshold,
+            "rows per second": round(log.rows / seconds),
+        },
+        options.json,
+    )
+
+
+def train_command(options: argparse.Namespace) -> None:
+    if options.threads is not None and options.threads < 1:
+        raise ValueError(f"--threads {options.threads}: expected at least 1")
+    profile = PROFILES.get(options.profile)
+    if profile is None:
+        raise ValueError(f"profile {options.profile!r} does not exist; expected one of {', '.join(PROFILES)}")
+    data = data_config(options.dataset, options.seed, profile.rows, profile.test_rows, options.data_dir)
+    training = training_for(profile, data.rows)
+    protocol = ("batch_size", "learning_rate", "weight_decay", "patience", "max_epochs")
+    training = replace(training, **given(options, protocol))
+    config = RunConfig(
+        data=data,
+        model=options.model,
+        embedding_size=options.embedding_size,
+        num_sets=options.num_sets,
+        seed=options.seed,
+        options=options_for(profile, options.model) | given(options, ("hidden", "dropout", "cross_layers")),
+        training=training,
+    )
+    store = RunStore(options.results_dir)
+    record = store.get(config)
+    if record is None:
+        record = execute(config, options.device, options.threads, options.data_dir, progress=sys.stderr.isatty())
+        store.put(config, record)
+    report(
+        {
+            "record": str(store.path(config)),
+            "run": describe(config),
+            "parameters": record.parameters,
+            "epochs": len(record.epochs),
+            "best epoch": record.scores["best_epoch"],
+            "validation AUC": round(record.epochs[record.scores["best_epoch"] - 1]["validation_auc"], 5),
+            "test AUC": round(record.scores["test_auc"], 5),
+            "test log loss": round(record.scores["test_log_loss"], 5),
+            "training seconds": record.provenance["training_seconds"],
+            "peak memory MiB": record.provenance["peak_memory_mib"],
+        },
+        options.json,
+    )
+
+
+def given(options: argparse.Namespace, names: tuple[str, ...]) -> dict:
+    """Those of the options that the user gave."""
+    return {name: getattr(options, name) for name in names if getattr(options, name) is not None}
+
+
+def sweep_command(options: argparse.Namespace) -> None:
+    configs = [
+        config
+        for experiment in options.experiments or EXPERIMENTS
+        for config in run_configs(experiment, options.dataset, options.profile, options.seeds, options.data_dir)
+    ]
+    started = time.perf_counter()
+    store = RunStore(options.results_dir)
+    trained = sweep(configs, store, device=options.device, jobs=options.jobs, data_folder=options.data_dir)
+    report(
+        {
+            "results": str(options.results_dir),
+            "runs": len({config.hash for config in configs}),
+            "trained now": trained,
+            "seconds": round(time.perf_counter() - started, 1),
+        },
+        options.json,
+    )
+
+
+def toy_command(options: argparse.Namespace) -> None:
+    seeds = parse_seeds(options.seeds, PROFILES["laptop"])
+    values = {"seeds": seeds, "iterations": options.iterations}
+    for name, cardinality in (("small", 3), ("large", 100)):
+        result = run_toy(cardinality, seeds, iterations=options.iterations, points=1, progress=sys.stderr.isatty())
+        start, end = result.information_abundance.mean(axis=0)
+        values[f"mean IA(E1), {name} (D3 = {cardinality})"] = f"{start:.2f} at the start, {end:.2f} at the end"
+    report(values, options.json)

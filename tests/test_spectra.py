@@ -1,0 +1,227 @@
+"""Information abundance and its relatives keep the laws of Definition 1 on matrices of known spectrum."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from paper_code.spectra import (
+    effective_rank,
+    effective_rank_of,
+    information_abundance,
+    information_abundance_of,
+    random_matrix,
+    singular_values,
+    stable_rank,
+    stable_rank_of,
+)
+
+MEASURES = [information_abundance, effective_rank, stable_rank]
+sizes = st.integers(1, 12)
+seeds = st.integers(0, 2**32 - 1)
+exponents = st.integers(-100, 100)
+
+
+def orthonormal(rows: int, columns: int, seed: int) -> np.ndarray:
+    """(rows, columns) with orthonormal columns, rows >= columns."""
+    return np.linalg.qr(np.random.default_rng(seed).standard_normal((rows, columns)))[0]
+
+
+def matrix_of_spectrum(spectrum, rows: int, columns: int, seed: int = 0) -> np.ndarray:
+    """U diag(spectrum) V' with random orthonormal U (rows, k) and V (columns, k)."""
+    k = len(spectrum)
+    return orthonormal(rows, k, seed) * np.asarray(spectrum) @ orthonormal(columns, k, seed + 1).T
+
+
+def gaussian(rows: int, columns: int, seed: int) -> np.ndarray:
+    return np.random.default_rng(seed).standard_normal((rows, columns))
+
+
+@pytest.mark.parametrize("measure", MEASURES)
+@pytest.mark.parametrize(("rows", "columns"), [(7, 7), (500, 10), (3, 40)])
+def test_all_singular_values_equal_gives_the_number_of_dimensions(measure, rows, columns):
+    k = min(rows, columns)
+    matrix = orthonormal(max(rows, columns), k, seed=1)
+    assert measure(matrix if rows >= columns else matrix.T) == pytest.approx(k, rel=1e-12)
+
+
+@pytest.mark.parametrize("measure", MEASURES)
+def test_rank_one_gives_one(measure):
+    assert measure(np.outer(np.arange(1, 50), [1.0, -2.0, 3.0])) == pytest.approx(1, abs=1e-12)
+    assert measure(np.full((4, 1), -3.0)) == pytest.approx(1, abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("spectrum", "abundance", "effective", "stable"),
+    [
+        ([4, 2, 1, 1], 2.0, 2 ** (1 / 2 + 2 / 4 + 3 / 8 + 3 / 8), (16 + 4 + 1 + 1) / 16),
+        ([1, 1, 1, 0], 3.0, 3.0, 3.0),
+        ([10, 0, 0], 1.0, 1.0, 1.0),
+        ([3, 1], 4 / 3, np.exp(0.75 * np.log(4 / 3) + 0.25 * np.log(4)), 10 / 9),
+    ],
+)
+def test_measures_of_known_spectra(spectrum, abundance, effective, stable):
+    """Entropies in bits of (1/2, 1/4, 1/8, 1/8) and the like, by hand; the matrices have these spectra too."""
+    matrix = matrix_of_spectrum(spectrum, 60, 6)
+    for found, expected in [
+        (information_abundance_of(spectrum), abundance),
+        (effective_rank_of(spectrum), effective),
+        (stable_rank_of(spectrum), stable),
+        (information_abundance(matrix), abundance),
+        (effective_rank(matrix), effective),
+        (stable_rank(matrix), stable),
+    ]:
+        assert found == pytest.approx(expected, rel=1e-10)
+
+
+def test_the_order_of_the_singular_values_does_not_matter():
+    for measure in (information_abundance_of, effective_rank_of, stable_rank_of):
+        assert measure([1, 5, 2]) == pytest.approx(measure([5, 2, 1]), rel=1e-14)
+
+
+@settings(deadline=None, max_examples=60)
+@given(sizes, sizes, seeds)
+def test_bounds(rows, columns, seed):
+    """1 <= stable rank <= information abundance <= rank, and the effective rank lies between 1 and the rank."""
+    matrix = gaussian(rows, columns, seed)
+    most = min(rows, columns) * (1 + 1e-12)
+    assert 1 <= stable_rank(matrix) <= information_abundance(matrix) * (1 + 1e-12) <= most * (1 + 1e-12)
+    assert 1 - 1e-12 <= effective_rank(matrix) <= most
+
+
+@settings(deadline=None, max_examples=60)
+@given(sizes, sizes, seeds, exponents, st.sampled_from(MEASURES))
+def test_scale_does_not_matter(rows, columns, seed, exponent, measure):
+    matrix = gaussian(rows, columns, seed)
+    assert measure(-(10.0**exponent) * matrix) == pytest.approx(measure(matrix), rel=1e-10)
+
+
+@settings(deadline=None, max_examples=60)
+@given(sizes, sizes, seeds, st.sampled_from(MEASURES))
+def test_rotations_do_not_matter(rows, columns, seed, measure):
+    """A change of basis in the embedding space, or of the values, leaves the measure."""
+    matrix = gaussian(rows, columns, seed)
+    rotated = orthonormal(rows, rows, seed + 1) @ matrix @ orthonormal(columns, columns, seed + 2)
+    assert measure(rotated) == pytest.approx(measure(matrix), rel=1e-10)
+
+
+@settings(deadline=None, max_examples=30)
+@given(sizes, sizes, seeds, st.sampled_from(MEASURES))
+def test_a_matrix_and_its_transpose_agree(rows, columns, seed, measure):
+    matrix = gaussian(rows, columns, seed)
+    assert measure(matrix.T) == pytest.approx(measure(matrix), rel=1e-10)
+
+
+@settings(deadline=None, max_examples=30)
+@given(sizes, sizes, seeds)
+def test_zero_rows_and_columns_add_nothing(rows, columns, seed):
+    matrix = gaussian(rows, columns, seed)
+    padded = np.pad(matrix, ((0, 5), (2, 0)))
+    for measure in MEASURES:
+        assert measure(padded) == pytest.approx(measure(matrix), rel=1e-10)
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(190_000, 10), (10, 5_000), (300, 100), (1, 8), (8, 1), (1, 1)])
+def test_singular_values_are_numpys(rows, columns):
+    matrix = gaussian(rows, columns, 3)
+    found = singular_values(matrix)
+    assert found.dtype == np.float64
+    assert found.shape == (min(rows, columns),)
+    assert (np.diff(found) <= 0).all()
+    np.testing.assert_allclose(found, np.linalg.svd(matrix, compute_uv=False), rtol=1e-11)
+
+
+@pytest.mark.parametrize("rows", [400, 11])
+def test_small_singular_values_are_not_lost_by_squaring(rows):
+    """Through E'E, whose condition is the square, nothing below 1e-8 would be left of this spectrum."""
+    spectrum = 10.0 ** -np.arange(11)
+    found = singular_values(matrix_of_spectrum(spectrum, rows, 11, seed=5))
+    np.testing.assert_allclose(found, spectrum, rtol=1e-4)
+    assert information_abundance_of(found) == pytest.approx(spectrum.sum(), rel=1e-12)
+
+
+@pytest.mark.parametrize("measure", [*MEASURES, singular_values])
+def test_arrays_and_tensors_give_the_same(measure):
+    single = gaussian(50, 4, 0).astype(np.float32)
+    double = single.astype(np.float64)
+    expected = measure(double)
+    read_only = double.copy()
+    read_only.flags.writeable = False
+    for matrix in (
+        single,
+        np.asfortranarray(double),
+        read_only,
+        np.pad(double, 2)[2:-2, 2:-2],
+        torch.from_numpy(single),
+        torch.from_numpy(double),
+        torch.from_numpy(double).requires_grad_(),
+        torch.nn.Parameter(torch.from_numpy(single)),
+        torch.from_numpy(double.T.copy()).T,
+    ):
+        np.testing.assert_allclose(measure(matrix), expected, rtol=1e-12)
+
+
+def test_a_reversed_array_is_a_matrix_too():
+    matrix = gaussian(6, 3, 0)
+    assert information_abundance(matrix[::-1]) == pytest.approx(information_abundance(matrix), rel=1e-12)
+
+
+def test_the_matrix_is_left_as_it_was():
+    parameter = torch.nn.Parameter(torch.from_numpy(gaussian(20, 3, 0)))
+    before = parameter.detach().clone()
+    for measure in MEASURES:
+        assert isinstance(measure(parameter), float)
+    assert torch.equal(parameter, before)
+    assert parameter.requires_grad
+    assert parameter.grad is None
+
+
+def test_whole_numbers_are_numbers():
+    assert information_abundance(np.diag([2, 1])) == pytest.approx(1.5)
+
+
+@pytest.mark.parametrize("shape", [(0, 3), (3, 0), (5,), (2, 3, 4), ()])
+@pytest.mark.parametrize("measure", [*MEASURES, singular_values])
+def test_what_is_no_matrix_is_refused_with_its_shape(measure, shape):
+    shown = str(shape).replace("(", r"\(").replace(")", r"\)")
+    with pytest.raises(ValueError, match=f"expected a matrix .* found shape {shown}"):
+        measure(np.ones(shape))
+
+
+@pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("measure", [*MEASURES, singular_values])
+def test_a_number_that_is_not_finite_is_named_by_its_place(measure, number):
+    matrix = np.ones((7, 5))
+    matrix[4, 2] = number
+    with pytest.raises(ValueError, match=f"{number} in row 4, column 2"):
+        measure(matrix)
+
+
+@pytest.mark.parametrize("measure", MEASURES)
+def test_zeros_have_no_measure(measure):
+    with pytest.raises(ValueError, match="zero"):
+        measure(np.zeros((4, 3)))
+
+
+def test_zeros_have_singular_values():
+    assert singular_values(np.zeros((4, 3))).tolist() == [0, 0, 0]
+
+
+@pytest.mark.parametrize("of", [information_abundance_of, effective_rank_of, stable_rank_of])
+@pytest.mark.parametrize("values", [[], [1, -0.5], [1, np.nan], [np.inf, 1], [[1, 2]], [0, 0]])
+def test_what_is_no_spectrum_is_refused(of, values):
+    with pytest.raises(ValueError, match="singular value"):
+        of(np.array(values, dtype=float))
+
+
+def test_a_random_matrix_is_hardly_collapsed():
+    """Definition 1's comparison: the spectrum of a tall random matrix is flat, so the measures are close to K."""
+    matrix = random_matrix(20_000, 10, seed=0)
+    assert matrix.shape == (20_000, 10)
+    assert np.array_equal(matrix, random_matrix(20_000, 10, seed=0))
+    assert not np.array_equal(matrix, random_matrix(20_000, 10, seed=1))
+    assert 9.5 < information_abundance(matrix) <= 10
+    # uniform on (-1, 1): mean 0 and variance 1/3; four standard errors of 200,000 entries
+    assert abs(matrix.mean()) < 4 * (1 / 3 / matrix.size) ** 0.5
+    assert abs(matrix.var() - 1 / 3) < 4 * (4 / 45 / matrix.size) ** 0.5
