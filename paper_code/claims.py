@@ -8,13 +8,15 @@ reproduced; fewer than three seeds: not tested.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from html import escape
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
 from paper_code.experiments import field_measures, results_table
-from paper_code.published import MODEL_LABELS, published_dataset, published_gain
+from paper_code.models import MODEL_LABELS
+from paper_code.published import published_dataset, published_gain
 from paper_code.runs import RunRecord
 from paper_code.toy import ToyResult
 
@@ -32,6 +34,11 @@ class Effect:
     side: str
     bound: float
     published: float = float("nan")
+
+    @property
+    def mean(self) -> float:
+        """Over seeds."""
+        return float(np.mean(self.values))
 
     def interval(self, confidence: float) -> tuple[float, float]:
         """Student's t confidence interval of the mean over seeds."""
@@ -135,25 +142,36 @@ def model_scalability_claims(table: pd.DataFrame, dataset: str, model: str) -> l
 
 
 def claims_table(claims: Sequence[Claim]) -> pd.DataFrame:
-    """A row per effect, as text with stable digits: claim, effect, ours with its interval, the rule's bound, the
-    paper's value, verdict of the whole claim."""
+    """A row per effect, as text with stable digits: claim, effect, ours, interval, claimed, paper, holds, verdict."""
     rows = []
     for claim in claims:
-        for number, effect in enumerate(claim.effects):
+        for effect in claim.effects:
             tested = len(effect.values) >= MINIMUM_SEEDS
+            digits, published_digits = ("+.4f", "+.5f") if "AUC" in effect.name else (".2f", ".2f")
             low, high = effect.interval(claim.confidence) if tested else (np.nan, np.nan)
-            digits = "+.4f" if "AUC" in effect.name else ".2f"
-            published_digits = "+.5f" if "AUC" in effect.name else ".2f"
             rows.append(
                 {
-                    "claim": claim.statement if number == 0 else "",
+                    "claim": claim.name,
                     "effect": effect.name,
-                    "ours (mean over seeds)": f"{np.mean(effect.values):{digits}}",
+                    "ours": f"{effect.mean:{digits}}",
                     "interval": f"{low:{digits}} to {high:{digits}}" if tested else "fewer than 3 seeds",
                     "claimed": f"{effect.side} {effect.bound:g}",
-                    "paper": "" if np.isnan(effect.published) else f"{effect.published:{published_digits}}",
-                    "holds": ("yes" if effect.holds(claim.confidence) else "no") if tested else "",
-                    "verdict": claim.verdict if number == 0 else "",
+                    "paper": "-" if np.isnan(effect.published) else f"{effect.published:{published_digits}}",
+                    "holds": ("yes" if effect.holds(claim.confidence) else "no") if tested else "-",
+                    "verdict": claim.verdict,
                 }
             )
     return pd.DataFrame(rows)
+
+
+def claims_html(claims: Sequence[Claim]) -> str:
+    """The claims as HTML: of each its words, its rule, its verdict and its effects as a table."""
+    parts = []
+    for claim in claims:
+        effects = claims_table([claim]).drop(columns=["claim", "verdict"])
+        table = effects.to_html(index=False, border=0, justify="left")
+        parts.append(
+            f"<p><strong>{escape(claim.statement)}</strong> ({escape(claim.section)})<br>"
+            f"Rule: {escape(claim.rule)} Verdict: <strong>{claim.verdict}</strong>.</p>\n{table}"
+        )
+    return "\n".join(parts)

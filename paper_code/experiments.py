@@ -7,9 +7,11 @@ from pathlib import Path
 
 import joblib
 import pandas as pd
+from sklearn.metrics import roc_auc_score
 from tqdm import tqdm
 
-from paper_code.models import model_options
+from paper_code.data import SYNTHETIC_LOGS
+from paper_code.models import MODEL_LABELS, model_options
 from paper_code.runs import DATA_FOLDER, PROJECT_FOLDER, RunConfig, RunRecord, RunStore, data_config, execute
 from paper_code.spectra import (
     effective_rank_of,
@@ -18,6 +20,7 @@ from paper_code.spectra import (
     singular_values,
     stable_rank_of,
 )
+from paper_code.toy import ToyResult, run_toy
 from paper_code.training import TrainingConfig, find_device
 
 # rows * weight decay on Criteo (45.8 million * 1e-6): the precision of the prior that the penalty amounts to
@@ -220,6 +223,33 @@ def records_of(
     return [store.get(config) for config in configs]
 
 
+def toy_results(
+    profile: str = "laptop", seeds: Sequence[int] | str | None = None, device: str = "auto"
+) -> tuple[ToyResult, ToyResult]:
+    """The toy experiment of Appendix A with D_3 = 3 and with D_3 = 100, for the profile's seeds or those given."""
+    chosen = parse_seeds(seeds, find("profile", profile, PROFILES))
+    small, large = (run_toy(cardinality, chosen, device=find_device(device)) for cardinality in (3, 100))
+    return small, large
+
+
+def hours(records: Sequence[RunRecord]) -> str:
+    """The time that the runs took, added up."""
+    return f"{sum(record.provenance['seconds'] for record in records) / 3600:.1f}"
+
+
+def provenance_summary(records: Sequence[RunRecord]) -> str:
+    """Where the records come from, in a sentence: how many, the time they took, on what, with which versions."""
+    origins = [record.provenance for record in records]
+    commits = {(origin["commit"] or "no checkout")[:10] + " (modified)" * origin["modified"] for origin in origins}
+    hardware = {origin["hardware"] for origin in origins}
+    versions = {origin["versions"]["torch"] for origin in origins}
+    dates = [origin["date"] for origin in origins]
+    return (
+        f"{len(records)} runs, {hours(records)} hours added up, on {', '.join(sorted(hardware))}; "
+        f"PyTorch {', '.join(sorted(versions))}; commit {', '.join(sorted(commits))}; {min(dates)} to {max(dates)}"
+    )
+
+
 def results_table(records: Iterable[RunRecord]) -> pd.DataFrame:
     """A row per run: model, embedding (SE or ME), scale, seed, test_auc, best_epoch, seconds.
 
@@ -250,7 +280,7 @@ def field_measures(records: Sequence[RunRecord]) -> pd.DataFrame:
 
     Columns: cardinality; learned, the information abundance at the best epoch; first_epoch, after one epoch; random,
     that of a random matrix of the same shape; share_of_random, learned / random; effective_rank and stable_rank at the
-    best epoch, and effective_rank_random.
+    best epoch, and both of the random matrix.
     """
     rows = []
     for record in records:
@@ -270,10 +300,70 @@ def field_measures(records: Sequence[RunRecord]) -> pd.DataFrame:
                     "effective_rank": effective_rank_of(learned),
                     "effective_rank_random": effective_rank_of(random),
                     "stable_rank": stable_rank_of(learned),
+                    "stable_rank_random": stable_rank_of(random),
                 }
             )
     table = pd.DataFrame(rows)
     return table.assign(share_of_random=table["learned"] / table["random"])
+
+
+def measures_table(records: Sequence[RunRecord]) -> pd.DataFrame:
+    """Means over fields and seeds: information abundance and the two ranks, learned and random."""
+    mean = field_measures(records).mean(numeric_only=True)
+    rows = [
+        ("information abundance, best epoch", mean["learned"], mean["random"]),
+        ("information abundance, first epoch", mean["first_epoch"], mean["random"]),
+        ("effective rank, best epoch", mean["effective_rank"], mean["effective_rank_random"]),
+        ("stable rank, best epoch", mean["stable_rank"], mean["stable_rank_random"]),
+    ]
+    header = ["mean over fields", "learned", "random, same shape", "learned / random"]
+    return pd.DataFrame([(name, f"{a:.2f}", f"{b:.2f}", f"{a / b:.2f}") for name, a, b in rows], columns=header)
+
+
+def auc_table(records: Sequence[RunRecord]) -> pd.DataFrame:
+    """Mean test AUC by model, embedding and scale, as Table 1 has it; text with four digits."""
+    table = results_table(records)
+    wide = table.pivot_table(index=["model", "embedding"], columns="scale", values="test_auc", sort=False)
+    wide = wide.map(lambda value: "" if pd.isna(value) else f"{value:.4f}")
+    wide.columns = ["base" if scale == 1 else f"{scale}x" for scale in wide.columns]
+    return wide.reset_index().assign(model=lambda t: t["model"].map(MODEL_LABELS))
+
+
+def logs_table(profile: str = "laptop", seeds: Sequence[int] | str | None = None) -> pd.DataFrame:
+    """The synthetic logs: a row per log and seed, with their sizes, click rate and Bayes AUC on the test rows."""
+    settings = find("profile", profile, PROFILES)
+    rows = []
+    for name, generate in SYNTHETIC_LOGS.items():
+        for seed in parse_seeds(seeds, settings):
+            log = generate(seed, settings.rows, settings.test_rows)
+            test = log.split(seed).test
+            rows.append(
+                {
+                    "log": name,
+                    "seed": seed,
+                    "rows": log.rows - log.test_rows,
+                    "test rows": log.test_rows,
+                    "fields": len(log.fields),
+                    "sum of cardinalities": sum(log.cardinalities),
+                    "largest": max(log.cardinalities),
+                    "smallest": min(log.cardinalities),
+                    "click rate": f"{log.labels.mean():.3f}",
+                    "Bayes AUC": f"{roc_auc_score(log.labels[test], log.click_probability[test]):.3f}",
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def fields_table(profile: str = "laptop", seeds: Sequence[int] | str | None = None) -> pd.DataFrame:
+    """Fields and cardinalities of the first seed's synthetic logs, side by side."""
+    settings = find("profile", profile, PROFILES)
+    seed = parse_seeds(seeds, settings)[0]
+    columns = {}
+    for name, generate in SYNTHETIC_LOGS.items():
+        fields = generate(seed, settings.rows, settings.test_rows).fields
+        columns[name] = pd.Series([field.name for field in fields])
+        columns[f"cardinality, {name}"] = pd.Series([f"{field.cardinality:,}" for field in fields])
+    return pd.DataFrame(columns).fillna("")
 
 
 def project_path(path: str | Path) -> Path:

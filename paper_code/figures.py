@@ -12,8 +12,9 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 from scipy import stats
 
-from paper_code.experiments import field_measures, results_table
-from paper_code.published import MODEL_LABELS, published_auc, published_dataset
+from paper_code.experiments import field_measures, project_path, results_table
+from paper_code.models import MODEL_LABELS
+from paper_code.published import published_auc, published_dataset
 from paper_code.runs import RunRecord
 from paper_code.spectra import random_matrix, singular_values
 from paper_code.toy import ToyResult
@@ -39,8 +40,11 @@ def style():
 
 
 def save_figure(figure: Figure, data: pd.DataFrame, name: str, folder: str | Path) -> None:
-    """Write `<folder>/<name>.svg` and `.png`, and the numbers behind them to `<folder>/data/<name>.csv`."""
-    folder = Path(folder)
+    """Write `<folder>/<name>.svg` and `.png`, and the numbers behind them to `<folder>/data/<name>.csv`.
+
+    A relative folder is below the project's root.
+    """
+    folder = project_path(folder)
     (folder / "data").mkdir(parents=True, exist_ok=True)
     with mpl.rc_context(STYLE):
         figure.savefig(folder / f"{name}.svg", metadata={"Date": None})
@@ -135,9 +139,9 @@ def scalability_figure(records: Sequence[RunRecord]) -> tuple[Figure, pd.DataFra
         figure, panels = plt.subplots(1, 2, figsize=(9.0, 3.9), sharex=True)
         titles = (f"Published: {published_dataset(dataset)}", f"Ours: {dataset}, {seeds} seeds")
         for axes, data, title in zip(panels, (published, ours), titles, strict=True):
-            for (model, embedding), line in data.groupby(["model", "embedding"], sort=False):
+            for number, ((model, embedding), line) in enumerate(data.groupby(["model", "embedding"], sort=False)):
                 axes.errorbar(
-                    line["scale"],
+                    line["scale"] * 1.02**number,  # side by side, so that no interval hides another
                     line["gain"],
                     yerr=line["half_interval"],
                     color=COLORS[model],

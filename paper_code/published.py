@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
-MODEL_LABELS = {"dnn": "DNN", "dcnv2": "DCNv2"}
+from paper_code.models import MODEL_LABELS
 
 
 def published_auc(dataset: str, models: tuple[str, ...] | list[str]) -> pd.DataFrame:

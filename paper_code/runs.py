@@ -25,7 +25,7 @@ from paper_code.spectra import information_abundance, information_abundance_of, 
 from paper_code.training import Fit, TrainingConfig, find_device, fit
 
 PROJECT_FOLDER = Path(__file__).resolve().parent.parent
-DATA_FOLDER = PROJECT_FOLDER / "data"
+DATA_FOLDER = Path(os.environ.get("PAPER_CODE_DATA", PROJECT_FOLDER / "data"))
 SCHEMA_VERSION = 1
 VERSIONS_OF = ("torch", "numpy", "scikit-learn")
 

@@ -5,7 +5,7 @@ its label are drawn uniformly. Only E_1 is trained. What differs is D_3: 3, belo
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -125,6 +125,23 @@ def gradient_terms(world: ToyWorld) -> dict[int, Tensor]:
         alpha = torch.einsum("ab,abk->ak", slope, u[x])
         terms[i] = (alpha * sigma) @ v_transposed
     return terms
+
+
+@dataclass(frozen=True)
+class GradientCheck:
+    """error: of the terms' sum, as a share of the gradient's norm. ranks: of theta_i, by field i."""
+
+    error: float
+    ranks: dict[int, int]
+
+
+def gradient_check(seed: int, third_cardinality: int) -> GradientCheck:
+    """Hold the sum of the terms of Section 4.1 against the gradient, in double precision, at the start of training."""
+    world = draw_world(seed, third_cardinality)
+    world = replace(world, e1=world.e1.double(), e2=world.e2.double(), e3=world.e3.double(), y=world.y.double())
+    terms, true = gradient_terms(world), gradient(world)
+    error = torch.linalg.norm(sum(terms.values()) - true) / torch.linalg.norm(true)
+    return GradientCheck(float(error), {i: int(torch.linalg.matrix_rank(term)) for i, term in terms.items()})
 
 
 def combined_feature(e1: Tensor, world: ToyWorld) -> Tensor:

@@ -14,6 +14,7 @@ MODELS = {
     "dnn": Concatenation,
     "dcnv2": CrossNetwork,
 }
+MODEL_LABELS = {"dnn": "DNN", "dcnv2": "DCNv2"}
 COMMON_OPTIONS = {"hidden": (400, 400), "dropout": 0.2}
 
 

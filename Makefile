@@ -1,0 +1,27 @@
+# `make book` and `make test` set up everything they need; Python 3.11 is all they expect.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+
+.PHONY: book test notebooks clean
+
+book: .venv/installed
+	$(BIN)/python -m paper_code.book execute
+	$(BIN)/jupyter-book build _build/book --config _config.yml --path-output . -W --keep-going -q
+	@echo "The book: $(CURDIR)/_build/html/index.html"
+
+test: .venv/installed
+	$(BIN)/ruff check . && $(BIN)/ruff format --check .
+	$(BIN)/pytest
+	$(BIN)/pytest --nbval book
+
+# Execute the notebooks at their defaults and refresh the committed outputs and figures.
+notebooks: .venv/installed
+	$(BIN)/python -m paper_code.book refresh
+
+.venv/installed: pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[test]'
+	touch $@
+
+clean:
+	rm -rf _build .venv

@@ -1,0 +1,392 @@
+"""The book's runs are the paper's, and a sweep trains what is missing, whatever stops it."""
+
+import dataclasses
+import os
+import re
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from paper_code import experiments
+from paper_code.data import ClickLog, Field
+from paper_code.data.click_log import replaced_folder, write_description
+from paper_code.experiments import (
+    EXPERIMENTS,
+    PROFILES,
+    Profile,
+    describe,
+    parse_seeds,
+    records_of,
+    results_table,
+    run_configs,
+    sweep,
+)
+from paper_code.runs import DataConfig, RunConfig, RunRecord, RunStore
+from paper_code.training import TrainingConfig
+
+LAPTOP = PROFILES["laptop"]
+DATASETS = ["criteo_like", "avazu_like"]
+
+
+@pytest.fixture(autouse=True)
+def threads():
+    """A run in this process sets its number of threads; give it back."""
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+def tiny_config(seed=0, rows=2_000, num_sets=1) -> RunConfig:
+    data = DataConfig("criteo_like", seed, rows, 500)
+    return RunConfig(data, "dnn", 4, num_sets, seed, {"hidden": (4,)}, TrainingConfig(batch_size=256, max_epochs=2))
+
+
+def broken_config() -> RunConfig:
+    """A run that fails: the generator wants ten rows."""
+    return tiny_config(seed=77, rows=5)
+
+
+def save_log(folder, rows: int) -> None:
+    ids = np.zeros((rows, 1), np.int32)
+    log = ClickLog(folder.name, (Field("a", 1),), ids, np.zeros(rows, np.uint8), 2, {})
+    with replaced_folder(folder) as new:
+        np.save(new / "ids.npy", ids)
+        np.save(new / "labels.npy", log.labels)
+        write_description(new, log.description)
+
+
+def sizes(configs) -> list[tuple[str, int, int, int]]:
+    return [(c.model, c.embedding_size, c.num_sets, c.seed) for c in configs]
+
+
+# Seeds
+
+
+@pytest.mark.parametrize(
+    ("seeds", "expected"),
+    [
+        (None, [0, 1, 2, 3, 4]),
+        (3, [3]),
+        (0, [0]),
+        ("3", [3]),
+        ("0,1,2", [0, 1, 2]),
+        (" 0, 1 ,2 ", [0, 1, 2]),
+        ("[0, 1]", [0, 1]),
+        ("(4)", [4]),
+        ([2, 0], [2, 0]),
+        ((1, 2), [1, 2]),
+        (range(3), [0, 1, 2]),
+        (np.arange(2), [0, 1]),
+    ],
+)
+def test_seeds(seeds, expected):
+    found = parse_seeds(seeds, LAPTOP)
+    assert found == expected
+    assert all(type(seed) is int for seed in found)  # as JSON and hashes want them
+
+
+@pytest.mark.parametrize(
+    "seeds", ["", "[]", [], "a", "0,b", "0,,1", [0, 0], "1,1", -1, [-1], "0,-1", 1.5, [1.5], "1.5", [None], {}, "0;1"]
+)
+def test_what_are_no_seeds_is_refused(seeds):
+    with pytest.raises(ValueError, match=r"seeds=.*expected"):
+        parse_seeds(seeds, LAPTOP)
+
+
+# Which runs
+
+
+@pytest.mark.parametrize("dataset", DATASETS)
+def test_scalability_at_laptop_is_figure_8(dataset):
+    """Both models, five sizes of single and four of multi embedding (the base is both), five seeds."""
+    configs = run_configs("scalability", dataset, "laptop")
+    assert len(configs) == 2 * (5 + 4) * 5 == len({config.hash for config in configs})
+    single = [(10 * scale, 1) for scale in (1, 2, 3, 4, 10)]
+    multi = [(10, scale) for scale in (2, 3, 4, 10)]
+    expected = {(m, *size, seed) for m in ("dnn", "dcnv2") for size in single + multi for seed in range(5)}
+    assert set(sizes(configs)) == expected
+    for config in configs:
+        assert config.data == DataConfig(dataset, config.seed, 400_000, 200_000)
+        assert config.training.weight_decay == 46 / 400_000
+        assert config.training.batch_size == 128
+        assert config.training.learning_rate == 1e-3
+        assert config.options["hidden"] == (64, 64)
+        assert config.options["dropout"] == 0.2
+        assert config.options.get("cross_layers", 2) == 2
+
+
+@pytest.mark.parametrize("dataset", DATASETS)
+@pytest.mark.parametrize("profile", PROFILES)
+def test_collapse_needs_no_run_that_scalability_does_not_have(profile, dataset):
+    """Figures 1b and 2 show DCNv2 at the largest size, trained once for both."""
+    collapse = run_configs("collapse", dataset, profile)
+    scalability = run_configs("scalability", dataset, profile)
+    assert {c.hash for c in collapse} <= {c.hash for c in scalability}
+    largest = max(PROFILES[profile].scales)
+    assert sizes(collapse) == [("dcnv2", 10 * largest, 1, seed) for seed in PROFILES[profile].seeds]
+
+
+def test_the_paper_profile_is_appendix_c2(tmp_path):
+    """Batch 2048, Adam at 0.001 with weight decay 1e-6, patience 3, two hidden layers of 400, 4 cross layers, base
+    size 10, scales to 10, 3 repetitions; an encoded log is split with seed 0 and used whole."""
+    save_log(tmp_path / "criteo", rows=1_234)
+    for dataset in ("criteo", "criteo_like"):
+        configs = run_configs("scalability", dataset, "paper", data_folder=tmp_path)
+        assert len(configs) == 2 * 9 * 3
+        assert sorted({c.embedding_size * c.num_sets for c in configs}) == [10, 20, 30, 40, 100]
+        assert {c.seed for c in configs} == {0, 1, 2}
+        for config in configs:
+            training = dataclasses.asdict(config.training)
+            assert training.pop("max_epochs") >= 20  # far beyond where early stopping acts
+            assert training == {"batch_size": 2048, "learning_rate": 1e-3, "weight_decay": 1e-6, "patience": 3}
+            cross_layers = {"cross_layers": 4} if config.model == "dcnv2" else {}
+            known = {"hidden": (400, 400), "dropout": 0.2} | cross_layers
+            assert {key: config.options[key] for key in known} == known
+            if dataset == "criteo":
+                assert (config.data.seed, config.data.rows, config.data.test_rows) == (0, 1_234, None)
+                assert config.data.fingerprint
+
+
+def test_the_rule_keeps_rows_times_weight_decay_whatever_the_log(tmp_path):
+    """46 on Criteo: 45.8 million rows times 1e-6."""
+    save_log(tmp_path / "mine", rows=500)
+    for dataset, profile, rows in [("mine", "laptop", 500), ("mine", "smoke", 500), ("criteo_like", "smoke", 130_000)]:
+        for config in run_configs("collapse", dataset, profile, data_folder=tmp_path):
+            assert config.data.rows == rows
+            assert rows * config.training.weight_decay == pytest.approx(46)
+    assert experiments.PRIOR_PRECISION == round(45.84e6 * 1e-6)
+
+
+def test_runs_are_ordered_by_seed_and_come_for_the_seeds_asked_for():
+    configs = run_configs("scalability", "criteo_like", "smoke", seeds="7,3")
+    assert [config.seed for config in configs] == [7] * (len(configs) // 2) + [3] * (len(configs) // 2)
+    assert [c.hash for c in run_configs("scalability", "criteo_like", "smoke", seeds=[3])] == [
+        config.hash for config in configs if config.seed == 3
+    ]
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+@pytest.mark.parametrize("profile", PROFILES)
+def test_no_experiment_asks_for_a_run_twice(experiment, profile):
+    configs = run_configs(experiment, "criteo_like", profile)
+    assert len({config.hash for config in configs}) == len(configs) > 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "names"),
+    [
+        (("scaling", "criteo_like"), ValueError, ["experiment 'scaling'", *EXPERIMENTS]),
+        (("collapse", "criteo_like", "huge"), ValueError, ["profile 'huge'", *PROFILES]),
+        (("collapse", "movielens"), FileNotFoundError, ["'movielens'", *DATASETS, "paper-code prepare"]),
+        (("collapse", "criteo_like", "smoke", "x"), ValueError, ["seeds="]),
+    ],
+)
+def test_what_does_not_exist_is_told_what_does(tmp_path, arguments, error, names):
+    with pytest.raises(error) as raised:
+        run_configs(*arguments, data_folder=tmp_path)
+    for name in names:
+        assert name in str(raised.value)
+
+
+def test_a_run_in_a_few_words():
+    assert describe(tiny_config()) == "criteo_like dnn K=4 seed 0"
+    assert describe(tiny_config(seed=2, num_sets=3)) == "criteo_like dnn K=4 x 3 sets seed 2"
+
+
+# The sweep
+
+
+@pytest.fixture
+def executed(monkeypatch) -> list[RunConfig]:
+    """The configs that are executed, by a stand-in that is done at once."""
+    done = []
+
+    def fake_execute(config, *arguments, **options):
+        done.append(config)
+        if config.seed == 77:
+            raise RuntimeError("the disk is on fire")
+        return record_of(config)
+
+    monkeypatch.setattr(experiments, "execute", fake_execute)
+    return done
+
+
+def record_of(config: RunConfig, auc=0.75, best_epoch=2, seconds=1.5, parameters=10) -> RunRecord:
+    scores = {"test_auc": auc, "test_log_loss": 0.5, "best_epoch": best_epoch}
+    return RunRecord(config.to_json(), [], parameters, scores, [], {}, {"seconds": seconds})
+
+
+def test_a_sweep_trains_what_is_missing_and_each_once(tmp_path, executed):
+    store = RunStore(tmp_path)
+    configs = [tiny_config(seed=seed) for seed in range(4)]
+    store.put(configs[1], record_of(configs[1], auc=0.9))
+    assert sweep([*configs, tiny_config(seed=0)], store, device="cpu", jobs=1) == 3
+    assert [config.seed for config in executed] == [0, 2, 3]
+    assert store.get(configs[1]).scores["test_auc"] == 0.9
+    assert sweep(configs, store, device="cpu", jobs=1) == 0
+    assert len(executed) == 3
+
+
+def test_nothing_to_train_is_nothing_to_do(tmp_path, capfd):
+    assert sweep([], RunStore(tmp_path / "none"), device="cpu") == 0
+    assert capfd.readouterr() == ("", "")
+    assert not (tmp_path / "none").exists()
+
+
+def test_every_run_is_stored_as_it_ends(tmp_path, monkeypatch, executed):
+    store = RunStore(tmp_path)
+    stored_before = []
+    fake_execute = experiments.execute
+
+    def watched(*arguments, **options):
+        stored_before.append(len(list(store.records())))
+        return fake_execute(*arguments, **options)
+
+    monkeypatch.setattr(experiments, "execute", watched)
+    sweep([tiny_config(seed=seed) for seed in range(4)], store, device="cpu", jobs=1)
+    assert stored_before == [0, 1, 2, 3]
+
+
+def test_a_run_that_fails_does_not_stop_the_others_and_is_reported_at_the_end(tmp_path, executed):
+    store = RunStore(tmp_path)
+    configs = [tiny_config(seed=0), tiny_config(seed=77), tiny_config(seed=77, num_sets=2), tiny_config(seed=1)]
+    with pytest.raises(RuntimeError) as error:
+        sweep(configs, store, device="cpu", jobs=1)
+    assert str(error.value).splitlines() == [
+        "2 of 4 runs failed:",
+        "criteo_like dnn K=4 seed 77: RuntimeError: the disk is on fire",
+        "criteo_like dnn K=4 x 2 sets seed 77: RuntimeError: the disk is on fire",
+    ]
+    assert [store.get(config) is not None for config in configs] == [True, False, False, True]
+
+
+def test_a_broken_record_is_named_before_anything_is_trained(tmp_path, executed):
+    store = RunStore(tmp_path)
+    configs = [tiny_config(seed=0), tiny_config(seed=1)]
+    path = store.put(configs[1], record_of(configs[1]))
+    path.write_text("{")
+    with pytest.raises(ValueError, match=re.escape(str(path))):
+        sweep(configs, store, device="cpu", jobs=1)
+    assert executed == []
+
+
+def test_processes_give_what_one_process_gives(tmp_path):
+    """Runs in parallel, one of them failing, leave the records that they leave one after the other."""
+    configs = [tiny_config(seed=0), broken_config(), tiny_config(seed=1)]
+    scores = []
+    for jobs in (1, 2):
+        store = RunStore(tmp_path / str(jobs))
+        with pytest.raises(RuntimeError, match=r"1 of 3 runs failed:\ncriteo_like dnn K=4 seed 77: ValueError: rows=5"):
+            sweep(configs, store, device="cpu", jobs=jobs)
+        records = [store.get(configs[0]), store.get(configs[2])]
+        assert store.get(configs[1]) is None
+        assert [record.provenance["threads"] for record in records] == [1, 1]
+        scores.append([(record.scores, record.spectra) for record in records])
+    assert scores[0] == scores[1]
+
+
+KILLED_SWEEP = """
+import os, signal, sys
+from pathlib import Path
+from paper_code import runs
+from paper_code.data import SYNTHETIC_LOGS
+from paper_code.experiments import sweep
+from paper_code.runs import DataConfig, RunConfig, RunStore
+from paper_code.training import TrainingConfig
+
+def kill_at_call(function):
+    calls = []
+    def killing(*arguments, **options):
+        calls.append(1)
+        if len(calls) == int(sys.argv[3]):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return function(*arguments, **options)
+    return killing
+
+where = sys.argv[2]
+if where == "training":
+    runs.field_information_abundance = kill_at_call(runs.field_information_abundance)
+else:
+    setattr(os, where, kill_at_call(getattr(os, where)))
+configs = [
+    RunConfig(
+        DataConfig("criteo_like", seed, 2_000, 500), "dnn", 4, 1, seed, {"hidden": (4,)},
+        TrainingConfig(batch_size=256, max_epochs=2),
+    )
+    for seed in range(3)
+]
+sweep(configs, RunStore(sys.argv[1]), device="cpu", jobs=1)
+"""
+
+
+@pytest.mark.parametrize(
+    ("where", "call"),
+    [("training", 3), ("replace", 2)],  # after the first epoch of the second run; between its file and its name
+)
+def test_a_killed_sweep_leaves_whole_records_and_is_taken_up_again(tmp_path, where, call):
+    arguments = [sys.executable, "-c", KILLED_SWEEP, str(tmp_path), where, str(call)]
+    killed = subprocess.run(arguments, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    store = RunStore(tmp_path)
+    configs = [tiny_config(seed=seed) for seed in range(3)]
+    assert [record.config["seed"] for record in store.records()] == [0]
+    first = store.path(configs[0]).read_bytes()
+    assert [store.get(config) is None for config in configs] == [False, True, True]
+    assert sweep(configs, store, device="cpu", jobs=1) == 2
+    assert all(store.get(config) for config in configs)
+    assert store.path(configs[0]).read_bytes() == first
+    assert len(list(store.records())) == 3
+
+
+def test_records_of_an_experiment_are_trained_once_and_in_the_order_of_its_runs(tmp_path, monkeypatch, executed):
+    """An absolute folder is taken as it is; the second call only reads."""
+    tiny = Profile(
+        rows=2_000,
+        test_rows=500,
+        scales=(1, 2),
+        seeds=(1, 0),
+        options={"hidden": (4,), "cross_layers": 1},
+        training=TrainingConfig(batch_size=256, max_epochs=1),
+        weight_decay_by_rule=True,
+    )
+    monkeypatch.setitem(PROFILES, "tiny", tiny)
+    monkeypatch.setattr(os, "cpu_count", lambda: 1)
+    expected = [config.to_json() for config in run_configs("scalability", "criteo_like", "tiny")]
+    assert len(expected) == 2 * 3 * 2
+    for _ in range(2):
+        records = records_of("scalability", "criteo_like", "tiny", device="cpu", results_dir=tmp_path)
+        assert [record.config for record in records] == expected
+    assert len(executed) == len(expected)
+
+
+# The table
+
+
+def test_results_table_has_a_row_per_run():
+    """The base is single embedding; a scale is the size of the model, by wider or by more embeddings."""
+    runs = [("dnn", 10, 1), ("dnn", 40, 1), ("dcnv2", 10, 4), ("dcnv2", 10, 10), ("dcnv2", 100, 1)]
+    records = [
+        record_of(
+            RunConfig(DataConfig("avazu_like", seed, 100, 50), model, size, num_sets, seed),
+            auc=0.7 + seed / 100,
+            best_epoch=seed,
+            seconds=10.0 * seed,
+            parameters=1_000 + seed,
+        )
+        for seed, (model, size, num_sets) in enumerate(runs, start=1)
+    ]
+    table = results_table(iter(records))
+    assert len(table) == 5
+    assert table["dataset"].tolist() == ["avazu_like"] * 5
+    assert table["model"].tolist() == ["dnn", "dnn", "dcnv2", "dcnv2", "dcnv2"]
+    assert table["embedding"].tolist() == ["SE", "SE", "ME", "ME", "SE"]
+    assert table["scale"].tolist() == [1, 4, 4, 10, 10]
+    assert table["seed"].tolist() == [1, 2, 3, 4, 5]
+    assert table["test_auc"].tolist() == [0.7 + seed / 100 for seed in range(1, 6)]
+    assert table["best_epoch"].tolist() == [1, 2, 3, 4, 5]
+    assert table["seconds"].tolist() == [10, 20, 30, 40, 50]
+    assert table["parameters"].tolist() == [1_001, 1_002, 1_003, 1_004, 1_005]
