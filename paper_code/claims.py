@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from paper_code.experiments import field_measures, results_table
+from paper_code.experiments import field_measures, html_table, results_table
 from paper_code.models import MODEL_LABELS
 from paper_code.published import published_dataset, published_gain
 from paper_code.runs import RunRecord
@@ -169,9 +169,8 @@ def claims_html(claims: Sequence[Claim]) -> str:
     parts = []
     for claim in claims:
         effects = claims_table([claim]).drop(columns=["claim", "verdict"])
-        table = effects.to_html(index=False, border=0, justify="left")
         parts.append(
             f"<p><strong>{escape(claim.statement)}</strong> ({escape(claim.section)})<br>"
-            f"Rule: {escape(claim.rule)} Verdict: <strong>{claim.verdict}</strong>.</p>\n{table}"
+            f"Rule: {escape(claim.rule)} Verdict: <strong>{claim.verdict}</strong>.</p>\n{html_table(effects)}"
         )
     return "\n".join(parts)

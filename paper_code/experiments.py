@@ -307,6 +307,11 @@ def field_measures(records: Sequence[RunRecord]) -> pd.DataFrame:
     return table.assign(share_of_random=table["learned"] / table["random"])
 
 
+def html_table(table: pd.DataFrame) -> str:
+    """The table as HTML in the book's style."""
+    return table.to_html(index=False, border=0, justify="left", classes="table")
+
+
 def measures_table(records: Sequence[RunRecord]) -> pd.DataFrame:
     """Means over fields and seeds: information abundance and the two ranks, learned and random."""
     mean = field_measures(records).mean(numeric_only=True)

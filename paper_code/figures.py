@@ -22,7 +22,7 @@ from paper_code.toy import ToyResult
 COLORS = dict(zip(MODEL_LABELS, sns.color_palette("colorblind"), strict=False))
 GREY = "0.55"
 STYLE = {
-    "figure.dpi": 110,
+    "figure.dpi": 150,
     "savefig.dpi": 160,
     "figure.constrained_layout.use": True,
     "axes.titlesize": "medium",
@@ -106,7 +106,7 @@ def spectra_figure(records: Sequence[RunRecord]) -> tuple[Figure, pd.DataFrame]:
     cardinalities = [field["cardinality"] for field in record.fields]
     norm = mpl.colors.LogNorm(min(cardinalities), max(cardinalities))
     with style():
-        figure, panels = plt.subplots(1, 2, figsize=(8.4, 3.6), sharex=True, sharey=True)
+        figure, panels = plt.subplots(1, 2, figsize=(7.8, 3.5), sharex=True, sharey=True)
         for axes, kind, title in zip(panels, ("learned", "random"), ("learned", "random, same shapes"), strict=True):
             for of_kind, field, values in spectra:
                 if of_kind == kind:
@@ -136,7 +136,7 @@ def scalability_figure(records: Sequence[RunRecord]) -> tuple[Figure, pd.DataFra
     ours, published = gains(table), published_gains(dataset, models)
     seeds = table["seed"].nunique()
     with style():
-        figure, panels = plt.subplots(1, 2, figsize=(9.0, 3.9), sharex=True)
+        figure, panels = plt.subplots(1, 2, figsize=(8.0, 3.7), sharex=True)
         titles = (f"Published: {published_dataset(dataset)}", f"Ours: {dataset}, {seeds} seeds")
         for axes, data, title in zip(panels, (published, ours), titles, strict=True):
             for number, ((model, embedding), line) in enumerate(data.groupby(["model", "embedding"], sort=False)):

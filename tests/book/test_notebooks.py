@@ -1,0 +1,137 @@
+"""The notebooks: their shape, a run of each from nothing at the smoke profile, and the committed figures."""
+
+import os
+import subprocess
+import sys
+
+import nbformat
+import pandas as pd
+import pytest
+
+from paper_code import figures
+from paper_code.book import BOOK_FOLDER, execute_book
+from paper_code.data import prepare_criteo
+from paper_code.experiments import PROFILES, project_path, records_of, run_configs, toy_results
+from paper_code.runs import RunStore
+
+NOTEBOOKS = sorted(BOOK_FOLDER.glob("*.ipynb"))
+PARAMETERS = ["dataset", "profile", "seeds", "device", "results_dir", "figures_dir"]
+FIGURES = ["fig01_spectra", "fig02_information_abundance", "fig04_toy", "fig08_scalability"]
+
+
+def committed_files() -> dict[str, int]:
+    """Modification times of everything in book/ and figures/."""
+    folders = (BOOK_FOLDER, project_path("figures"))
+    return {str(path): path.stat().st_mtime_ns for folder in folders for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+class TestShape:
+    def test_the_parameters_are_the_same_six_in_one_cell(self, path):
+        cells = nbformat.read(path, as_version=4).cells
+        tagged = [cell for cell in cells if "parameters" in cell.metadata.get("tags", [])]
+        assert len(tagged) == 1
+        names = {}
+        exec(tagged[0].source, {}, names)
+        assert list(names) == PARAMETERS
+
+    def test_it_is_thin(self, path):
+        code = [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
+        assert len(code) <= 14
+        assert max(len(cell.source.splitlines()) for cell in code) <= 20
+
+    def test_it_is_executed_without_errors_or_warnings_and_free_of_time_stamps(self, path):
+        notebook = nbformat.read(path, as_version=4)
+        assert "papermill" not in notebook.metadata
+        code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+        assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
+        outputs = [output for cell in code for output in cell.outputs]
+        assert not [o for o in outputs if o.output_type == "error" or o.get("name") == "stderr"]
+        assert not [cell for cell in notebook.cells if {"papermill", "execution"} & cell.metadata.keys()]
+
+    def test_every_figure_has_caption_and_alternative_text(self, path):
+        for cell in nbformat.read(path, as_version=4).cells:
+            if any("image/png" in output.get("data", {}) for output in cell.get("outputs", [])):
+                assert len(cell.metadata["mystnb"]["figure"]["caption"]) > 50
+                assert cell.metadata["mystnb"]["figure"]["name"].startswith("fig-")
+                assert len(cell.metadata["mystnb"]["image"]["alt"]) > 50
+
+
+@pytest.fixture(scope="module")
+def smoke(tmp_path_factory):
+    """The whole book executed at the smoke profile from an empty results folder."""
+    folder, before = tmp_path_factory.mktemp("smoke"), committed_files()
+    notebooks = execute_book(
+        folder / "book", profile="smoke", results_dir=str(folder / "results"), figures_dir=str(folder / "figures")
+    )
+    assert committed_files() == before, "executing the book wrote into committed folders"
+    return folder, notebooks
+
+
+def test_every_notebook_runs_from_nothing_and_really_trains(smoke):
+    folder, notebooks = smoke
+    assert [path.name for path in notebooks] == [path.name for path in NOTEBOOKS]
+    store = RunStore(folder / "results")
+    needed = {c.hash: c for name in ("collapse", "scalability") for c in run_configs(name, "criteo_like", "smoke")}
+    assert len(list(store.records())) == len(needed)
+    for config in needed.values():
+        assert 0.5 < store.get(config).scores["test_auc"] < 0.85  # better than chance, below the Bayes AUC
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_every_figure_is_written_with_its_numbers_and_real_text(smoke, name):
+    folder = smoke[0] / "figures"
+    assert "<text" in (folder / f"{name}.svg").read_text()
+    assert (folder / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+    assert len(pd.read_csv(folder / "data" / f"{name}.csv")) > 5
+
+
+def test_a_notebook_runs_on_real_rows(tmp_path, real_data):
+    """`papermill -p dataset criteo`, as the README says, from the command line."""
+    prepare_criteo(real_data / "criteo" / "train_10k.txt", tmp_path / "data" / "criteo", progress=False)
+    parameters = {
+        "dataset": "criteo",
+        "profile": "smoke",
+        "results_dir": tmp_path / "results",
+        "figures_dir": tmp_path / "figures",
+    }
+    command = [sys.executable, "-m", "papermill", BOOK_FOLDER / "fig02_collapse.ipynb", tmp_path / "out.ipynb"]
+    command += [part for name, value in parameters.items() for part in ("-p", name, str(value))]
+    subprocess.run(
+        list(map(str, command)), check=True, env=os.environ | {"PAPER_CODE_DATA": str(tmp_path / "data")}, timeout=600
+    )
+    data = pd.read_csv(tmp_path / "figures" / "data" / "fig02_information_abundance.csv")
+    assert data["field"].nunique() == 39
+    assert data["seed"].nunique() == len(PROFILES["smoke"].seeds)
+
+
+def test_a_wrong_parameter_value_is_named_before_any_training(tmp_path):
+    for arguments, message in {
+        ("scalability", "criteo_lik"): "no data set 'criteo_lik': expected one of criteo_like, avazu_like",
+        ("scalability", "criteo_like", "huge"): "profile 'huge' does not exist; expected one of smoke, laptop, paper",
+        ("scalability", "criteo_like", "smoke", "a"): "seeds=.* expected whole numbers",
+        ("scalability", "criteo_like", "smoke", None, "gpu"): "device 'gpu' does not exist; expected auto",
+    }.items():
+        with pytest.raises((ValueError, FileNotFoundError), match=message):
+            records_of(*arguments, results_dir=tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def committed(name: str):
+    """The figure's table as the package makes it from the committed records."""
+    if name == "fig04_toy":
+        return figures.toy_figure(*toy_results())[1]
+    if name == "fig08_scalability":
+        return figures.scalability_figure(records_of("scalability", "criteo_like"))[1]
+    draw = {"fig01_spectra": figures.spectra_figure, "fig02_information_abundance": figures.abundance_figure}[name]
+    return draw(records_of("collapse", "criteo_like"))[1]
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_the_committed_figures_show_the_committed_records(name):
+    """Images are compared through the numbers behind them."""
+    folder = project_path("figures")
+    assert (folder / f"{name}.svg").is_file()
+    assert (folder / f"{name}.png").is_file()
+    expected, found = committed(name), pd.read_csv(folder / "data" / f"{name}.csv")
+    pd.testing.assert_frame_equal(found, expected, check_dtype=False, rtol=1e-3)
