@@ -76,6 +76,8 @@ class Claim:
 
 def toy_claim(small: ToyResult, large: ToyResult) -> Claim:
     """Figure 4."""
+    if small.seeds != large.seeds:
+        raise ValueError(f"the seeds differ, {small.seeds} and {large.seeds}: expected pairs")
     difference = small.information_abundance[:, -1] - large.information_abundance[:, -1]
     return Claim(
         "toy-collapse",

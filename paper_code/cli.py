@@ -7,7 +7,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from paper_code.data import prepare_avazu, prepare_criteo
+from paper_code.data import SYNTHETIC_LOGS, prepare_avazu, prepare_criteo
 from paper_code.experiments import (
     EXPERIMENTS,
     PROFILES,
@@ -102,20 +102,22 @@ def build_parser() -> argparse.ArgumentParser:
     train.add_argument("--num-sets", type=int, default=1, metavar="M", help="embedding sets (default: 1, single)")
     train.add_argument("--seed", type=int, default=0, help="of the weights and a synthetic log (default: 0)")
     train.add_argument("--hidden", type=sizes, metavar="400,400", help="sizes of the hidden layers")
-    train.add_argument("--dropout", type=float)
+    train.add_argument("--dropout", type=float, help="share of hidden values dropped in training")
     train.add_argument("--cross-layers", type=int, help="of dcnv2")
-    train.add_argument("--batch-size", type=int)
-    train.add_argument("--learning-rate", type=float)
-    train.add_argument("--weight-decay", type=float)
+    train.add_argument("--batch-size", type=int, help="rows of a training step")
+    train.add_argument("--learning-rate", type=float, help="of Adam")
+    train.add_argument("--weight-decay", type=float, help="of Adam, coupled (default: by the profile's rule)")
     train.add_argument("--patience", type=int, help="epochs without a better validation AUC before it stops")
-    train.add_argument("--max-epochs", type=int)
+    train.add_argument("--max-epochs", type=int, help="it stops then at the latest")
     train.add_argument("--threads", type=int, help="CPU threads (default: as many as PyTorch takes)")
     add_profile(train)
     add_run_places(train)
     add_json(train)
 
     sweep_parser = add_command(commands, "sweep", sweep_command, "train all runs that figures need", SWEEP_EXAMPLE)
-    sweep_parser.add_argument("experiments", nargs="*", metavar="EXPERIMENT", help=f"{', '.join(EXPERIMENTS)}; all")
+    sweep_parser.add_argument(
+        "experiments", nargs="*", metavar="EXPERIMENT", help=f"{', '.join(EXPERIMENTS)} (default: all)"
+    )
     sweep_parser.add_argument("--dataset", default="criteo_like", help="(default: criteo_like)")
     sweep_parser.add_argument("--seeds", help="such as 0,1,2 (default: the profile's)")
     sweep_parser.add_argument("--jobs", type=int, help="runs at once (default: one per core, or one on a GPU)")
@@ -183,6 +185,8 @@ def prepare_command(options: argparse.Namespace) -> None:
     name = options.name or options.format
     if Path(name).name != name or name.startswith("."):
         raise ValueError(f"--name {name!r}: expected the name of a folder in {options.data_dir}")
+    if name in SYNTHETIC_LOGS:
+        raise ValueError(f"--name {name!r}: is the name of a synthetic log, choose another")
     given = {} if options.threshold is None else {"threshold": options.threshold}
     prepared = PREPARERS[options.format](
         options.file,

@@ -117,7 +117,7 @@ def parse_seeds(seeds: Sequence[int] | int | str | None, profile: Profile) -> li
     if isinstance(seeds, str):
         seeds = [part.strip() for part in seeds.strip("[]() ").split(",")]
     try:
-        parsed = [int(seed) for seed in ([seeds] if isinstance(seeds, int) else seeds)]
+        parsed = [int(str(seed)) for seed in ([seeds] if isinstance(seeds, int) else seeds)]
     except (TypeError, ValueError):
         raise ValueError(f"seeds={seeds!r}: expected whole numbers such as [0, 1, 2] or '0,1,2'") from None
     if not parsed or len(set(parsed)) < len(parsed) or min(parsed) < 0:
@@ -173,6 +173,8 @@ def sweep(
     jobs: how many at once; None: one per core, or one on a GPU. A progress bar shows if there is anything to train.
     Returns how many were trained. Raises RuntimeError at the end if runs failed; the others are stored.
     """
+    if jobs is not None and jobs < 1:
+        raise ValueError(f"jobs is {jobs}, expected at least 1")
     missing = [config for config in {c.hash: c for c in configs}.values() if store.get(config) is None]
     if not missing:
         return 0
@@ -240,7 +242,9 @@ def hours(records: Sequence[RunRecord]) -> str:
 def provenance_summary(records: Sequence[RunRecord]) -> str:
     """Where the records come from, in a sentence: how many, the time they took, on what, with which versions."""
     origins = [record.provenance for record in records]
-    commits = {(origin["commit"] or "no checkout")[:10] + " (modified)" * origin["modified"] for origin in origins}
+    commits = {
+        (origin["commit"] or "no checkout")[:10] + " (modified)" * bool(origin["modified"]) for origin in origins
+    }
     hardware = {origin["hardware"] for origin in origins}
     versions = {origin["versions"]["torch"] for origin in origins}
     dates = [origin["date"] for origin in origins]
@@ -251,7 +255,7 @@ def provenance_summary(records: Sequence[RunRecord]) -> str:
 
 
 def results_table(records: Iterable[RunRecord]) -> pd.DataFrame:
-    """A row per run: model, embedding (SE or ME), scale, seed, test_auc, best_epoch, seconds.
+    """A row per run: dataset, model, embedding (SE or ME), scale, seed, test_auc, best_epoch, parameters, seconds.
 
     A base run (scale 1) is both SE and ME and appears once, as SE.
     """

@@ -47,6 +47,8 @@ def save_figure(figure: Figure, data: pd.DataFrame, name: str, folder: str | Pat
     folder = project_path(folder)
     (folder / "data").mkdir(parents=True, exist_ok=True)
     with mpl.rc_context(STYLE):
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")  # its solution moves a little with every further drawing
         figure.savefig(folder / f"{name}.svg", metadata={"Date": None})
         figure.savefig(folder / f"{name}.png")
     data.to_csv(folder / "data" / f"{name}.csv", index=False, float_format="%.6g")
@@ -155,8 +157,7 @@ def scalability_figure(records: Sequence[RunRecord]) -> tuple[Figure, pd.DataFra
             axes.set_xscale("log")
             axes.set_xticks(sorted(table["scale"].unique()), [f"{s}x" for s in sorted(table["scale"].unique())])
             axes.minorticks_off()
-            axes.set(xlabel="model size", title=title)
-        panels[0].set_ylabel("test AUC, gain over the base model")
+            axes.set(xlabel="model size", ylabel="test AUC, gain over the base model", title=title)
         panels[0].legend(fontsize="small")
         sns.despine(figure)
     return figure, pd.concat([published.assign(source="published"), ours.assign(source="ours")], ignore_index=True)

@@ -9,7 +9,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from importlib.metadata import version
@@ -159,7 +159,7 @@ def data_config(name: str, seed: int, rows: int, test_rows: int, data_folder: Pa
     """
     if name in SYNTHETIC_LOGS:
         return DataConfig(name, seed, rows, test_rows)
-    if not (data_folder / name / "log.json").is_file():
+    if Path(name).name != name or not (data_folder / name / "log.json").is_file():
         prepared = sorted(path.parent.name for path in data_folder.glob("*/log.json"))
         raise FileNotFoundError(
             f"no data set {name!r}: expected one of {', '.join([*SYNTHETIC_LOGS, *prepared])}, "
@@ -195,23 +195,24 @@ def execute(
 ) -> RunRecord:
     """Train and measure one run, on `threads` CPU threads (None: as PyTorch is set)."""
     started = time.perf_counter()
-    if threads is not None:
-        torch.set_num_threads(threads)
+    commit()  # as it is now, not when the run ends
     reset_peak_memory()
     log = load_data(config.data, data_folder)
     model = build_model(
         config.model, log.cardinalities, config.embedding_size, config.num_sets, config.seed, **config.options
     )
-    result = fit(
-        model,
-        log,
-        log.split(config.data.seed),
-        config.training,
-        seed=config.seed,
-        device=device,
-        after_epoch=field_information_abundance,
-        progress=progress,
-    )
+    with cpu_threads(threads):
+        result = fit(
+            model,
+            log,
+            log.split(config.data.seed),
+            config.training,
+            seed=config.seed,
+            device=device,
+            after_epoch=field_information_abundance,
+            progress=progress,
+        )
+        origin = provenance(device, time.perf_counter() - started, result)
     return RunRecord(
         config=config.to_json(),
         fields=log.description["fields"],
@@ -219,8 +220,19 @@ def execute(
         scores={"test_auc": result.test_auc, "test_log_loss": result.test_log_loss, "best_epoch": result.best_epoch},
         epochs=[asdict(epoch) for epoch in result.epochs],
         spectra=measure(model),
-        provenance=provenance(device, time.perf_counter() - started, result),
+        provenance=origin,
     )
+
+
+@contextmanager
+def cpu_threads(number: int | None) -> Iterator[None]:
+    """PyTorch on so many CPU threads for the time of the block; None: as it is set."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(number or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def field_information_abundance(model: CTRModel) -> dict:
@@ -299,7 +311,8 @@ def commit() -> dict:
         except (OSError, subprocess.CalledProcessError):
             return None
 
-    return {"commit": git("rev-parse", "HEAD"), "modified": bool(git("status", "--porcelain", "--", "paper_code"))}
+    changes = git("status", "--porcelain", "--", "paper_code")
+    return {"commit": git("rev-parse", "HEAD"), "modified": None if changes is None else bool(changes)}
 
 
 def processor() -> str:

@@ -13,7 +13,9 @@ def singular_values(matrix: Matrix) -> np.ndarray:
 
     Example: `singular_values(np.eye(3))` is `[1., 1., 1.]`.
     """
-    tensor = torch.as_tensor(matrix).detach()
+    if not isinstance(matrix, torch.Tensor):
+        matrix = torch.from_numpy(np.array(matrix, dtype=np.float64))  # a copy: it may be read-only or reversed
+    tensor = matrix.detach()
     if tensor.ndim != 2 or tensor.numel() == 0:
         raise ValueError(f"expected a matrix with at least one row and one column, found shape {tuple(tensor.shape)}")
     tensor = tensor.to(torch.float64)

@@ -79,7 +79,12 @@ def run_toy(
 
     Example: `run_toy(3).information_abundance[:, -1]` is IA(E_1) at the end, where field 3 has only three values.
     """
-    for name, value in {"third_cardinality": third_cardinality, "seeds": len(seeds), "points": points}.items():
+    for name, value in {
+        "third_cardinality": third_cardinality,
+        "seeds": len(seeds),
+        "iterations": iterations,
+        "points": points,
+    }.items():
         if value < 1:
             raise ValueError(f"{name}: expected at least 1, found {value}")
     if iterations % points:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
+from scipy.special import expit
 from sklearn.metrics import log_loss, roc_auc_score
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -30,6 +31,16 @@ class TrainingConfig:
     weight_decay: float = 1e-6
     patience: int = 3
     max_epochs: int = 100
+
+    def __post_init__(self) -> None:
+        for name in ("batch_size", "patience", "max_epochs"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}, expected at least 1")
+        if not (self.learning_rate > 0 and self.weight_decay >= 0):
+            raise ValueError(
+                f"learning_rate is {self.learning_rate} and weight_decay {self.weight_decay}, "
+                "expected a positive number and one that is not negative"
+            )
 
 
 @dataclass(frozen=True)
@@ -63,9 +74,12 @@ def find_device(device: str = "auto") -> torch.device:
     try:
         found = torch.device(device)
     except RuntimeError:
-        raise ValueError(f"device {device!r} does not exist; expected auto, cpu, cuda or cuda:1 and so on") from None
-    if found.type == "cuda" and not torch.cuda.is_available():
-        raise ValueError(f"device {device!r}: PyTorch finds no CUDA device here; use auto or cpu")
+        found = None
+    if found is None or found.type not in ("cpu", "cuda"):
+        raise ValueError(f"device {device!r} does not exist; expected auto, cpu, cuda or cuda:1 and so on")
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if found.type == "cuda" and (found.index or 0) >= count:
+        raise ValueError(f"device {device!r}: PyTorch finds {count} CUDA devices here; use auto or cpu")
     return found
 
 
@@ -110,6 +124,11 @@ def fit(
                     f"learning_rate={config.learning_rate} may be too high"
                 )
             logits = predict(model, ids, split.validation, device)
+            if not np.isfinite(logits).all():
+                raise FloatingPointError(
+                    f"the model's output is not finite after epoch {len(epochs) + 1}; "
+                    f"learning_rate={config.learning_rate} may be too high"
+                )
             auc, validation_loss = scores(log.labels[split.validation], logits)
             measurements = after_epoch(model) if after_epoch else {}
             tenths = [float(part.mean()) for part in np.array_split(losses, min(LOSS_POINTS_PER_EPOCH, len(losses)))]
@@ -157,8 +176,7 @@ def predict(model: nn.Module, ids: Tensor, rows: np.ndarray, device: torch.devic
 
 def scores(labels: np.ndarray, logits: np.ndarray) -> tuple[float, float]:
     """AUC and mean log loss."""
-    probabilities = 1 / (1 + np.exp(-logits.astype(np.float64)))
-    return float(roc_auc_score(labels, logits)), float(log_loss(labels, probabilities))
+    return float(roc_auc_score(labels, logits)), float(log_loss(labels, expit(logits.astype(np.float64))))
 
 
 def check_labels(labels: np.ndarray, split: Split) -> None:
@@ -181,7 +199,7 @@ def resident(tensor: Tensor, device: torch.device) -> Tensor:
 @contextmanager
 def seeded(device: torch.device, seed: int) -> Iterator[None]:
     """Random numbers from the seed and deterministic algorithms; both as before afterwards."""
-    before = torch.are_deterministic_algorithms_enabled()
+    before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
     if device.type == "cuda":
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS is deterministic only with it
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
@@ -190,4 +208,4 @@ def seeded(device: torch.device, seed: int) -> Iterator[None]:
         try:
             yield
         finally:
-            torch.use_deterministic_algorithms(before)
+            torch.use_deterministic_algorithms(before[0], warn_only=before[1])

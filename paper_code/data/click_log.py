@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 FORMAT_VERSION = 1
+KEYS = ("name", "rows", "test_rows", "threshold", "source", "fields")
 
 
 @dataclass(frozen=True)
@@ -156,18 +157,19 @@ def load_click_log(folder: str | Path) -> ClickLog:
         description = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise ValueError(f"{path}: not valid JSON ({error}); prepare the log again") from None
-    if description.get("format") != FORMAT_VERSION:
-        raise ValueError(
-            f"{path}: format {description.get('format')!r}, expected {FORMAT_VERSION}; prepare the log again"
-        )
+    found = description.get("format") if isinstance(description, dict) else None
+    if found != FORMAT_VERSION:
+        raise ValueError(f"{path}: format {found!r}, expected {FORMAT_VERSION}; prepare the log again")
+    if missing := [key for key in KEYS if key not in description]:
+        raise ValueError(f"{path}: {', '.join(missing)} missing; prepare the log again")
     ids = np.load(folder / "ids.npy", mmap_mode="c", allow_pickle=False)
     labels = np.load(folder / "labels.npy", mmap_mode="c", allow_pickle=False)
     fields = tuple(Field(f["name"], f["cardinality"]) for f in description["fields"])
     expected = (description["rows"], len(fields))
-    if ids.shape != expected or ids.dtype != np.int32 or labels.shape != expected[:1]:
+    if (ids.shape, ids.dtype, labels.shape, labels.dtype) != (expected, np.int32, expected[:1], np.uint8):
         raise ValueError(
-            f"{folder}: ids.npy is {ids.dtype} {ids.shape} and labels.npy {labels.shape}, "
-            f"log.json says int32 {expected}; prepare the log again"
+            f"{folder}: ids.npy is {ids.dtype} {ids.shape} and labels.npy {labels.dtype} {labels.shape}, "
+            f"expected int32 {expected} and uint8 {expected[:1]} as log.json says; prepare the log again"
         )
     return ClickLog(
         name=description["name"],

@@ -102,7 +102,9 @@ def avazu_like(seed: int, rows: int = 400_000, test_rows: int = 200_000) -> Clic
 
 
 def generate(definition: LogDefinition, seed: int, rows: int, test_rows: int) -> ClickLog:
-    """Draw a world from the seed, then its impressions and clicks; the first `rows` do not depend on `test_rows`.
+    """Draw a world from the seed, then its impressions and clicks.
+
+    Fields and click probabilities of the first `rows` do not depend on `test_rows`; their clicks do.
 
     The `click_probability` of the log is that given all that the fields can tell: the row's own noise, which no model
     can see, is averaged out, so its AUC is the Bayes AUC.

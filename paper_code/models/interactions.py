@@ -29,6 +29,8 @@ class CrossNetwork(nn.Module):
 
     def __init__(self, num_sets: int, num_fields: int, embedding_size: int, *, cross_layers: int = 4):
         super().__init__()
+        if cross_layers < 1:
+            raise ValueError(f"cross_layers is {cross_layers}, expected at least 1")
         self.num_fields, self.embedding_size = num_fields, embedding_size
         self.out_features = num_fields * embedding_size
         self.layers = nn.ModuleList(CrossLayer(num_sets, self.out_features) for _ in range(cross_layers))

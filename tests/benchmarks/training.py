@@ -3,9 +3,9 @@
     python tests/benchmarks/training.py --steps 20
 
 39 fields, 1.08 million values as in Table 2, batch 2048, random ids: a step is forward, backward and the dense Adam
-update. The peer has a table, an interaction and a projection per set, of torch.nn's own layers, called in a Python loop;
-both take steps in turn, so that the ratio holds when the machine's speed drifts. Each model runs in a process of its own
-for its peak memory.
+update. The peer has a table, an interaction and a projection per set, of torch.nn's own layers, called in a Python
+loop; both take steps in turn, so that the ratio holds when the machine's speed drifts. Each model runs in a process of
+its own for its peak memory.
 """
 
 import argparse

@@ -196,7 +196,7 @@ def test_the_ids_of_a_seed_stay_what_they_are(name, expected):
     assert hashlib.sha256(ids.astype("<i4").tobytes()).hexdigest()[:16] == expected
 
 
-@pytest.mark.parametrize("attribute", ["ids", "labels", "click_probability", "cardinalities"])
+@pytest.mark.parametrize("attribute", ["ids", "click_probability", "cardinalities"])
 @pytest.mark.parametrize("name", SYNTHETIC_LOGS)
 def test_the_first_rows_do_not_depend_on_how_many_are_drawn_for_the_test(name, attribute):
     alone, few, many = (SYNTHETIC_LOGS[name](2, rows=3_000, test_rows=n) for n in (0, 10, 2_000))

@@ -1,0 +1,432 @@
+"""The command line does what its help says, and what goes wrong is one line that says what to do."""
+
+import importlib.metadata
+import json
+import random
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import torch
+
+from paper_code import cli
+from paper_code.experiments import EXPERIMENTS, PROFILES, Profile
+from paper_code.runs import RunStore
+from paper_code.training import TrainingConfig
+
+COMMANDS = ["prepare", "train", "sweep", "toy"]
+ROWS = 300
+
+
+@pytest.fixture(autouse=True)
+def threads():
+    """A run in this process sets its number of threads; give it back."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def command(capsys):
+    """Run the command line; give its exit status, standard output and standard error."""
+
+    def run(*arguments) -> tuple[int, str, str]:
+        status = cli.main([str(argument) for argument in arguments])
+        return status, *capsys.readouterr()
+
+    return run
+
+
+@pytest.fixture
+def refused(command):
+    """Run the command line, expect exit status 1 and one line on the standard error; give that line."""
+
+    def run(*arguments) -> str:
+        status, output, message = command(*arguments)
+        assert status == 1
+        assert output == ""
+        assert re.fullmatch(r"paper-code: [^\n]+\n", message)
+        return message
+
+    return run
+
+
+def criteo_lines(rows: int = ROWS) -> list[str]:
+    """A raw log in Criteo's layout, clicks at random."""
+    draw = random.Random(0)
+    return [
+        "\t".join([str(draw.randrange(2)), *(str(draw.randrange(4)) for _ in range(13)), *draw.choices("abcd", k=26)])
+        for _ in range(rows)
+    ]
+
+
+def write_lines(path: Path, lines: list[str]) -> Path:
+    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def raw(tmp_path) -> Path:
+    return write_lines(tmp_path / "raw.txt", criteo_lines())
+
+
+@pytest.fixture
+def places(raw, command, tmp_path) -> list:
+    """Options that name a data folder with the encoded log `mini` and a folder of records."""
+    assert command("prepare", "criteo", raw, "--data-dir", tmp_path / "data", "--name", "mini")[0] == 0
+    return ["--data-dir", tmp_path / "data", "--results-dir", tmp_path / "results"]
+
+
+def train(dataset: str, *more) -> list:
+    tiny = ["--profile", "smoke", "--hidden", "8,8", "--max-epochs", 1, "--threads", 1, "--device", "cpu"]
+    return ["train", "--dataset", dataset, "--model", "dnn", *tiny, *more]
+
+
+@pytest.fixture
+def tiny_profile(monkeypatch) -> None:
+    """A profile `tiny` of which a sweep takes a second."""
+    training = TrainingConfig(batch_size=64, max_epochs=1)
+    options = {"hidden": (4,), "cross_layers": 1}
+    monkeypatch.setitem(PROFILES, "tiny", Profile(1_000, 500, (1, 2), (0, 1), options, training, True))
+
+
+def sweep(*more) -> list:
+    return ["sweep", "--dataset", "mini", "--profile", "tiny", "--jobs", 1, "--device", "cpu", *more]
+
+
+def keys_and_values(text: str) -> dict[str, str]:
+    return dict(re.split(r" {2,}", line, maxsplit=1) for line in text.splitlines())
+
+
+# Help
+
+
+def help_text(capsys, *names: str) -> str:
+    with pytest.raises(SystemExit) as exit_info:
+        cli.main([*names, "--help"])
+    assert exit_info.value.code == 0
+    return capsys.readouterr().out
+
+
+@pytest.mark.parametrize("names", [[], *([name] for name in COMMANDS)], ids=["paper-code", *COMMANDS])
+def test_help_shows_examples_that_are_valid(capsys, names):
+    text = help_text(capsys, *names)
+    assert "example: paper-code" in text
+    examples = re.findall(r"^(?:example: | {9})paper-code (.+)$", text, flags=re.MULTILINE)
+    assert examples
+    for example in examples:
+        parsed = cli.build_parser().parse_args(shlex.split(example))
+        assert set(getattr(parsed, "experiments", [])) <= EXPERIMENTS.keys()
+        assert getattr(parsed, "model", "dnn") in cli.MODELS
+        assert getattr(parsed, "profile", "laptop") in PROFILES
+
+
+def test_the_programs_help_names_every_command(capsys):
+    text = help_text(capsys)
+    for name in COMMANDS:
+        assert re.search(rf"^ +{name} +\w", text, flags=re.MULTILINE)
+
+
+def test_the_experiments_named_in_the_help_of_sweep_can_be_swept(capsys, command, places, tiny_profile, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "120")
+    monkeypatch.setattr(cli, "sweep", lambda configs, *_, **__: len(configs))
+    text = re.search(r"^ +EXPERIMENT +(.+)$", help_text(capsys, "sweep"), re.MULTILINE).group(1)
+    for name in re.findall(r"\w+", re.sub(r"\(.*\)|default.*", "", text)):
+        status, _, message = command(*sweep(name), *places)
+        assert (status, message) == (0, "")
+
+
+def test_the_installed_program_is_this_one():
+    (program,) = importlib.metadata.entry_points(group="console_scripts", name="paper-code")
+    assert program.load() is cli.main
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["cook"],
+        ["prepare"],
+        ["prepare", "movies", "raw.txt"],
+        ["train", "--model", "dnn"],
+        [*train("mini", "--seed"), "x"],
+    ],
+)
+def test_wrong_usage_is_exit_status_2(arguments, capsys):
+    with pytest.raises(SystemExit) as exit_info:
+        cli.main([str(argument) for argument in arguments])
+    assert exit_info.value.code == 2
+    assert "usage: paper-code" in capsys.readouterr().err
+
+
+# Real rows
+
+
+def test_real_criteo_rows_are_prepared_and_trained_on(real_data, command, tmp_path):
+    places = ["--data-dir", tmp_path / "data", "--results-dir", tmp_path / "results"]
+    status, output, _ = command("prepare", "criteo", real_data / "criteo" / "train_10k.txt", *places[:2], "--json")
+    assert status == 0
+    prepared = json.loads(output)
+    assert prepared["folder"] == str(tmp_path / "data" / "criteo")
+    assert (prepared["rows"], prepared["fields"], prepared["skipped lines"]) == (10_000, 39, 0)
+    assert prepared["click rate"] == pytest.approx(0.218, abs=0.0005)
+    assert prepared["threshold"] == 10
+    status, output, _ = command(*train("criteo", "--model", "dcnv2", "--num-sets", 2), *places, "--json")
+    assert status == 0
+    values = json.loads(output)
+    assert values["run"] == "criteo dcnv2 K=10 x 2 sets seed 0"
+    assert 0.5 < values["validation AUC"] < 1
+    assert Path(values["record"]).is_file()
+
+
+def test_real_avazu_rows_are_prepared_under_another_name(real_data, command, tmp_path):
+    raw = real_data / "avazu" / "train_6k.csv"
+    status, output, _ = command("prepare", "avazu", raw, "--data-dir", tmp_path, "--name", "avazu_6k")
+    assert status == 0
+    values = keys_and_values(output)
+    assert values["folder"] == str(tmp_path / "avazu_6k")
+    assert values["fields"] == "22"
+    assert values["threshold"] == "4"
+
+
+# Preparing
+
+
+def test_json_and_text_report_the_same(raw, command, tmp_path):
+    prepare = ["prepare", "criteo", raw, "--data-dir", tmp_path / "data"]
+    text, as_json = command(*prepare)[1], command(*prepare, "--json")[1]
+    values = json.loads(as_json)
+    shown = keys_and_values(text)
+    assert list(shown) == list(values)
+    for key in shown.keys() - {"rows per second"}:
+        assert shown[key].replace(",", "") == str(values[key])
+
+
+def test_options_of_prepare_reach_the_encoded_log(raw, command, tmp_path):
+    options = ["--threshold", 80, "--vocabulary", "train", "--name", "rare", "--json"]
+    status, output, _ = command("prepare", "criteo", raw, "--data-dir", tmp_path / "data", *options)
+    assert status == 0
+    assert json.loads(output)["threshold"] == 80
+    description = json.loads((tmp_path / "data" / "rare" / "log.json").read_text())
+    assert description["name"] == "rare"
+    assert description["threshold"] == 80
+    assert description["source"]["vocabulary"] == "train"
+
+
+def test_a_malformed_line_is_named_and_nothing_is_written(refused, tmp_path):
+    lines = criteo_lines()
+    lines[6] = lines[6].replace("\t", " ", 1)
+    raw = write_lines(tmp_path / "broken.txt", lines)
+    message = refused("prepare", "criteo", raw, "--data-dir", tmp_path / "data")
+    assert f"{raw}: line 7: found 39 columns, expected 40" in message
+    assert not (tmp_path / "data").exists()
+
+
+def test_malformed_lines_can_be_left_out_and_are_counted(command, tmp_path):
+    lines = criteo_lines()
+    lines[6], lines[100], lines[200] = "", "x" + lines[100], lines[200] + "\tmore"
+    raw = write_lines(tmp_path / "broken.txt", lines)
+    prepare = ["prepare", "criteo", raw, "--data-dir", tmp_path / "data", "--on-bad-lines", "skip"]
+    status, output, _ = command(*prepare)
+    assert status == 0
+    assert keys_and_values(output)["skipped lines"] == "3"
+    assert keys_and_values(output)["rows"] == str(ROWS - 3)
+
+
+@pytest.mark.parametrize("name", ["a/b", "/a", "../a", "..", ".", ".hidden", "a/"])
+def test_a_name_that_is_not_a_plain_folder_name_is_refused(raw, refused, tmp_path, name):
+    message = refused("prepare", "criteo", raw, "--data-dir", tmp_path / "data", "--name", name)
+    assert f"--name {name!r}" in message
+    assert not (tmp_path / "data").exists()
+
+
+def test_the_name_of_a_synthetic_log_is_refused(raw, refused, tmp_path):
+    """`--dataset criteo_like` is the synthetic log, so an encoded log of that name could not be used."""
+    message = refused("prepare", "criteo", raw, "--data-dir", tmp_path / "data", "--name", "criteo_like")
+    assert "criteo_like" in message
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["criteo", "absent.txt"], "absent.txt"),
+        (["avazu", "raw.txt"], "line 1"),
+        (["criteo", "raw.txt", "--threshold", "0"], "threshold is 0"),
+        (["criteo", "."], "."),
+    ],
+)
+def test_what_cannot_be_prepared(raw, refused, monkeypatch, tmp_path, arguments, words):
+    monkeypatch.chdir(tmp_path)
+    assert words in refused("prepare", *arguments, "--data-dir", tmp_path / "data")
+
+
+# Training
+
+
+def test_a_run_is_stored_and_found_again(command, places, tmp_path, monkeypatch):
+    status, output, _ = command(*train("mini"), *places, "--json")
+    assert status == 0
+    first = json.loads(output)
+    (record,) = RunStore(tmp_path / "results").records()
+    assert first["test AUC"] == round(record.scores["test_auc"], 5)
+    assert first["parameters"] == record.parameters
+    assert first["epochs"] == first["best epoch"] == 1
+    assert list((tmp_path / "results" / "mini").iterdir()) == [Path(first["record"])]
+    monkeypatch.setattr(cli, "execute", lambda *_, **__: pytest.fail("trained again"))
+    status, output, _ = command(*train("mini"), *places, "--json")
+    assert status == 0
+    assert json.loads(output) == first
+    text = command(*train("mini"), *places)[1]
+    shown = keys_and_values(text)
+    assert list(shown) == list(first)
+    assert shown["test AUC"] == str(first["test AUC"])
+
+
+def test_options_of_train_reach_the_run(command, places, tmp_path):
+    given = {"batch_size": 50, "learning_rate": 0.01, "weight_decay": 0.002, "patience": 2, "max_epochs": 1}
+    protocol = [word for name, value in given.items() for word in (f"--{name.replace('_', '-')}", value)]
+    model = ["--model", "dcnv2", "--cross-layers", 3, "--dropout", 0.1, "--hidden", "6,5,4"]
+    sizes = ["--embedding-size", 3, "--num-sets", 2, "--seed", 4]
+    assert command(*train("mini"), *model, *sizes, *protocol, *places)[0] == 0
+    (record,) = RunStore(tmp_path / "results").records()
+    assert record.config["training"] == given
+    assert record.config["options"] == {"hidden": [6, 5, 4], "dropout": 0.1, "cross_layers": 3}
+    assert (record.config["embedding_size"], record.config["num_sets"], record.config["seed"]) == (3, 2, 4)
+
+
+def test_another_seed_is_another_run(command, places, tmp_path):
+    for seed in (0, 1):
+        assert command(*train("mini"), "--seed", seed, *places)[0] == 0
+    assert len(list(RunStore(tmp_path / "results").records())) == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--dataset", "absent"], "no data set 'absent': expected one of criteo_like, avazu_like, mini"),
+        (["--model", "deepfm"], "model 'deepfm' does not exist; the models are dnn, dcnv2"),
+        (["--profile", "huge"], "profile 'huge' does not exist; expected one of smoke, laptop, paper"),
+        (["--device", "tpu9"], "device 'tpu9' does not exist"),
+        (["--threads", "0"], "--threads 0"),
+        (["--cross-layers", "2"], "dnn has no option cross_layers"),
+        (["--embedding-size", "0"], "embedding_size"),
+        (["--num-sets", "0"], "num_sets"),
+        (["--hidden", "0"], "hidden"),
+        (["--dropout", "1.5"], "dropout"),
+        (["--learning-rate", "-1"], "learning.rate"),
+        (["--max-epochs", "0"], "max.epochs"),
+        (["--patience", "0"], "patience"),
+        (["--batch-size", "0"], "batch.size"),
+        (["--model", "dcnv2", "--cross-layers", "0"], "cross.layers"),
+    ],
+)
+def test_what_cannot_be_trained(refused, places, tmp_path, arguments, words):
+    assert re.search(words, refused(*train("mini"), *places, *arguments))
+    assert not list(tmp_path.glob("results/*/*.json"))
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+def test_cuda_without_a_cuda_device_is_refused(refused, places):
+    assert "device 'cuda'" in refused(*train("mini"), *places, "--device", "cuda")
+
+
+def test_a_data_set_is_a_name_not_a_path(refused, places, tmp_path):
+    """A record goes to RESULTS_DIR/DATASET, never to a folder outside of RESULTS_DIR."""
+    refused(*train("../data/mini"), *places)
+    assert not list(tmp_path.rglob("????????????????.json"))
+
+
+@pytest.mark.parametrize("error", [OSError, FileNotFoundError, ValueError, RuntimeError, FloatingPointError])
+def test_what_stops_a_run_is_reported_without_a_traceback(refused, places, monkeypatch, error):
+    def stopped(*_, **__):
+        raise error("no luck")
+
+    monkeypatch.setattr(cli, "execute", stopped)
+    assert refused(*train("mini"), *places) == "paper-code: no luck\n"
+
+
+def test_ctrl_c_is_exit_status_130(command, places, monkeypatch):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "execute", interrupted)
+    status, output, message = command(*train("mini"), *places)
+    assert (status, output) == (130, "")
+    assert re.fullmatch(r"paper-code: interrupted[^\n]*\n", message)
+
+
+# Sweep
+
+
+def test_a_sweep_trains_every_run_once(command, places, tiny_profile, tmp_path):
+    """Two models, base, single 2x and multi 2x, two seeds; the runs of `collapse` are among them."""
+    status, output, _ = command(*sweep(), *places, "--json")
+    assert status == 0
+    values = json.loads(output)
+    assert values["results"] == str(tmp_path / "results")
+    assert values["runs"] == values["trained now"] == 2 * 3 * 2
+    assert len(list(RunStore(tmp_path / "results").records())) == 12
+    text = command(*sweep("scalability"), *places)[1]
+    assert list(keys_and_values(text)) == list(values)
+    assert keys_and_values(text)["trained now"] == "0"
+
+
+def test_a_sweep_takes_the_experiments_and_seeds_it_is_given(command, places, tiny_profile, tmp_path):
+    assert command(*sweep("collapse", "--seeds", "5"), *places)[0] == 0
+    (record,) = RunStore(tmp_path / "results").records()
+    config = record.config
+    assert (config["model"], config["embedding_size"], config["num_sets"], config["seed"]) == ("dcnv2", 20, 1, 5)
+
+
+def test_a_sweep_finds_the_run_that_train_stored(command, places, tiny_profile, monkeypatch):
+    monkeypatch.setitem(EXPERIMENTS, "one", lambda scales: [("dnn", 1, 1)])
+    assert command("train", "--dataset", "mini", "--model", "dnn", "--profile", "tiny", "--seed", 3, *places)[0] == 0
+    _, output, _ = command(*sweep("one", "--seeds", "3"), *places, "--json")
+    assert json.loads(output)["runs"] == 1
+    assert json.loads(output)["trained now"] == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["nothing"], "experiment 'nothing' does not exist; expected one of collapse, scalability"),
+        (["--dataset", "absent"], "no data set 'absent'"),
+        (["--profile", "huge"], "profile 'huge' does not exist"),
+        (["--seeds", "a"], "expected whole numbers"),
+        (["--seeds", "1,1"], "none twice"),
+        (["--device", "tpu9"], "device 'tpu9' does not exist"),
+        (["--jobs", "0"], "jobs"),
+        (["--jobs", "-1"], "jobs"),
+    ],
+)
+def test_what_cannot_be_swept(refused, places, tiny_profile, tmp_path, arguments, words):
+    assert re.search(words, refused(*sweep(), *places, *arguments))
+    assert not list(tmp_path.glob("results/*/*.json"))
+
+
+# Toy
+
+
+def test_the_toy_reports_both_cases(command):
+    toy = ["toy", "--seeds", "0,2", "--iterations", 4]
+    text, as_json = command(*toy)[1], command(*toy, "--json")[1]
+    values = json.loads(as_json)
+    assert (values["seeds"], values["iterations"]) == ([0, 2], 4)
+    for case in ("mean IA(E1), small (D3 = 3)", "mean IA(E1), large (D3 = 100)"):
+        assert re.fullmatch(r"\d\.\d\d at the start, \d\.\d\d at the end", values[case])
+    assert list(keys_and_values(text)) == list(values)
+
+
+@pytest.mark.parametrize(
+    ("argument", "words"),
+    [
+        ("--seeds=x", "expected whole numbers"),
+        ("--seeds=-1,2", "none negative"),
+        ("--iterations=0", "iterations"),
+        ("--iterations=-5", "iterations"),
+    ],
+)
+def test_what_is_no_toy(refused, argument, words):
+    assert words in refused("toy", argument)
