@@ -17,30 +17,12 @@ AVAZU = LogFormat(
 
 
 def prepare_avazu(
-    path: str | Path,
-    folder: str | Path,
-    *,
-    threshold: int = 4,
-    vocabulary: str = "all",
-    split_seed: int = 0,
-    on_bad_lines: str = "error",
-    name: str = "avazu",
-    progress: bool = True,
+    path: str | Path, folder: str | Path, *, name: str = "avazu", threshold: int = 4, **options
 ) -> PreparedLog:
     """Encode Avazu's raw log: the columns `click` and hour, C1, banner_pos, ..., C21, comma separated.
 
     The header in line 1 tells which column is which, so they may stand in any order; other columns, `id` among them,
-    are not used. The hour is a category like the others, as it stands in the file. Options, output and errors are
-    those of `prepare_log`.
+    are not used. The hour is a category like the others, as it stands in the file. The other options, the output and
+    the errors are those of `prepare_log`.
     """
-    return prepare_log(
-        path,
-        folder,
-        AVAZU,
-        name=name,
-        threshold=threshold,
-        vocabulary=vocabulary,
-        split_seed=split_seed,
-        on_bad_lines=on_bad_lines,
-        progress=progress,
-    )
+    return prepare_log(path, folder, AVAZU, name=name, threshold=threshold, **options)

@@ -12,30 +12,13 @@ CRITEO = LogFormat(
 
 
 def prepare_criteo(
-    path: str | Path,
-    folder: str | Path,
-    *,
-    threshold: int = 10,
-    vocabulary: str = "all",
-    split_seed: int = 0,
-    on_bad_lines: str = "error",
-    name: str = "criteo",
-    progress: bool = True,
+    path: str | Path, folder: str | Path, *, name: str = "criteo", threshold: int = 10, **options
 ) -> PreparedLog:
     """Encode Criteo's raw log: the label, I1 to I13 and C1 to C26 of each line, tab separated, without a header.
 
     An integer v > 2 becomes floor(ln(v)^2) and v <= 2 stays itself, negative ones too; by this rule, taken literally,
     distinct integers can share a token, as 1 and 3 do. A missing integer is a value of its own, and so is an empty
-    category. Options, output and errors are those of `prepare_log`.
+    category. The other options, the output and the errors are those of
+    `prepare_log`.
     """
-    return prepare_log(
-        path,
-        folder,
-        CRITEO,
-        name=name,
-        threshold=threshold,
-        vocabulary=vocabulary,
-        split_seed=split_seed,
-        on_bad_lines=on_bad_lines,
-        progress=progress,
-    )
+    return prepare_log(path, folder, CRITEO, name=name, threshold=threshold, **options)
