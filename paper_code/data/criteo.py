@@ -18,7 +18,6 @@ def prepare_criteo(
 
     An integer v > 2 becomes floor(ln(v)^2) and v <= 2 stays itself, negative ones too; by this rule, taken literally,
     distinct integers can share a token, as 1 and 3 do. A missing integer is a value of its own, and so is an empty
-    category. The other options, the output and the errors are those of
-    `prepare_log`.
+    category. The other options, the output and the errors are those of `prepare_log`.
     """
     return prepare_log(path, folder, CRITEO, name=name, threshold=threshold, **options)
