@@ -325,7 +325,7 @@ def measures_table(records: Sequence[RunRecord]) -> pd.DataFrame:
         ("effective rank, best epoch", mean["effective_rank"], mean["effective_rank_random"]),
         ("stable rank, best epoch", mean["stable_rank"], mean["stable_rank_random"]),
     ]
-    header = ["mean over fields", "learned", "random, same shape", "learned / random"]
+    header = ["mean over fields", "learned", "random, same shape", "ratio of the means"]
     return pd.DataFrame([(name, f"{a:.2f}", f"{b:.2f}", f"{a / b:.2f}") for name, a, b in rows], columns=header)
 
 
