@@ -87,9 +87,10 @@ def abundance_figure(records: Sequence[RunRecord]) -> tuple[Figure, pd.DataFrame
         axes.bar(position + 0.2, by_field["learned"], 0.4, color=COLORS["dcnv2"], label="learned")
         errors = [by_field["learned"] - spread["min"], spread["max"] - by_field["learned"]]
         axes.errorbar(position + 0.2, by_field["learned"], yerr=errors, fmt="none", ecolor="0.2", capsize=2, lw=1)
-        labels = [f"{name}\n{values:,.0f}" for name, values in by_field["cardinality"].items()]
+        labels = [f"{name} ({values:,.0f})" for name, values in by_field["cardinality"].items()]
         axes.set_xticks(position, labels, rotation=90, fontsize="small")
-        axes.set(xlabel="field and its cardinality", ylabel="information abundance", title=run_title(records))
+        axes.margins(x=0.01)
+        axes.set(xlabel="field (its cardinality)", ylabel="information abundance", title=run_title(records))
         axes.legend(loc="upper left")
         sns.despine(figure)
     return figure, data
@@ -139,7 +140,7 @@ def scalability_figure(records: Sequence[RunRecord]) -> tuple[Figure, pd.DataFra
     seeds = table["seed"].nunique()
     with style():
         figure, panels = plt.subplots(1, 2, figsize=(8.0, 3.7), sharex=True)
-        titles = (f"Published: {published_dataset(dataset)}", f"Ours: {dataset}, {seeds} seeds")
+        titles = (f"Published: {published_dataset(dataset)}", f"Ours: {log_title(records[0])}, {seeds} seeds")
         for axes, data, title in zip(panels, (published, ours), titles, strict=True):
             for number, ((model, embedding), line) in enumerate(data.groupby(["model", "embedding"], sort=False)):
                 axes.errorbar(
@@ -193,10 +194,16 @@ def sorted_lines(table: pd.DataFrame) -> pd.DataFrame:
     return table.assign(order=order).sort_values(keys, ascending=[True, False, True]).drop(columns="order")
 
 
+def log_title(record: RunRecord) -> str:
+    """The data set and its rows."""
+    data = record.config["data"]
+    return f"{data['name']} ({data['rows']:,} rows)"
+
+
 def run_title(records: Sequence[RunRecord]) -> str:
     """Model, size, data set and seeds of records that differ in the seed alone."""
     config = records[0].config
     sets = f", {config['num_sets']} sets" if config["num_sets"] > 1 else ""
     seeds = [record.config["seed"] for record in records]
     which = f"seed {seeds[0]}" if len(seeds) == 1 else f"mean and range over {len(seeds)} seeds"
-    return f"{MODEL_LABELS[config['model']]}, $K$ = {config['embedding_size']}{sets}, {config['data']['name']}, {which}"
+    return f"{MODEL_LABELS[config['model']]}, $K$ = {config['embedding_size']}{sets}, {log_title(records[0])}, {which}"

@@ -213,7 +213,7 @@ def test_the_toy_figure_shows_mean_and_range_of_information_abundance(toy_result
 def test_the_abundance_figure_shows_learned_beside_random_by_cardinality(collapse_records):
     figure, data = abundance_figure(collapse_records)
     (axes,) = figure.axes
-    assert [label.get_text() for label in axes.get_xticklabels()] == ["few\n4", "middle\n40", "late\n300"]
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["few (4)", "middle (40)", "late (300)"]
     learned = np.array([[v.sum() / v.max() for v in learned_values(seed)] for seed in range(3)])  # (seeds, fields)
     random = [random_values(n, d) for n, d in enumerate(CARDINALITIES.values())]
     random = np.array([v.sum() / v.max() for v in random])
@@ -233,9 +233,9 @@ def test_the_abundance_figure_shows_learned_beside_random_by_cardinality(collaps
 
 def test_a_title_names_model_size_and_sets(collapse_records):
     single = abundance_figure(collapse_records)[0].axes[0].get_title()
-    assert single == "DCNv2, $K$ = 20, criteo_like, mean and range over 3 seeds"
+    assert single == "DCNv2, $K$ = 20, criteo_like (1,000 rows), mean and range over 3 seeds"
     record = make_record(7, "dnn", 10, 2, spectra=learned_values(7), dataset="avazu_2014")
-    assert abundance_figure([record])[0].axes[0].get_title() == "DNN, $K$ = 10, 2 sets, avazu_2014, seed 7"
+    assert abundance_figure([record])[0].axes[0].get_title() == "DNN, $K$ = 10, 2 sets, avazu_2014 (1,000 rows), seed 7"
 
 
 # Figure 1b
@@ -311,7 +311,7 @@ def test_the_published_gains_are_those_of_the_papers_table(dataset, base, larges
         assert published.loc[(model, "ME", 1), "gain"] == 0
     assert set(published["half_interval"]) == {0.0}
     paper = "Criteo" if dataset == "criteo_like" else "Avazu"
-    assert titles(figure) == [f"Published: {paper}", f"Ours: {dataset}, 3 seeds"]
+    assert titles(figure) == [f"Published: {paper}", f"Ours: {dataset} (1,000 rows), 3 seeds"]
 
 
 def test_the_lines_and_intervals_drawn_are_those_of_the_table():
