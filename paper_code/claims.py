@@ -1,9 +1,11 @@
 """Claims of the paper as rules on records: effect, interval over seeds, verdict.
 
-The rules were written before the laptop sweep was run. A claim has one or several effects, each measured once per seed.
-An effect holds if its confidence interval (Student's t over seeds, 95 % divided among the claim's effects after
-Bonferroni) lies wholly on the claimed side of its bound. All hold: reproduced; some: partly reproduced; none: not
-reproduced; fewer than three seeds: not tested.
+The rules were fixed before any record of the laptop sweep was looked at, while it was running; trial runs of one epoch
+and at the smoke profile had been seen by then, and so had the toy experiment's result. They are not changed after.
+
+A claim has one or several effects, each measured once per seed. An effect holds if its confidence interval (Student's
+t over seeds, 95 % divided among the claim's effects after Bonferroni) lies wholly on the claimed side of its bound. All
+hold: reproduced; some: partly reproduced; none: not reproduced; fewer than three seeds: not tested.
 """
 
 from collections.abc import Sequence
