@@ -11,7 +11,9 @@ from paper_code.data import SYNTHETIC_LOGS, prepare_avazu, prepare_criteo
 from paper_code.experiments import (
     EXPERIMENTS,
     PROFILES,
+    RESULTS_FOLDER,
     describe,
+    find,
     options_for,
     parse_seeds,
     project_path,
@@ -22,8 +24,6 @@ from paper_code.experiments import (
 from paper_code.models import MODELS
 from paper_code.runs import DATA_FOLDER, RunConfig, RunStore, data_config, execute
 from paper_code.toy import run_toy
-
-RESULTS_FOLDER = "figures/data/runs"
 
 PREPARE_EXAMPLE = """\
 example: paper-code prepare criteo train.txt
@@ -187,14 +187,13 @@ def prepare_command(options: argparse.Namespace) -> None:
         raise ValueError(f"--name {name!r}: expected the name of a folder in {options.data_dir}")
     if name in SYNTHETIC_LOGS:
         raise ValueError(f"--name {name!r}: is the name of a synthetic log, choose another")
-    given = {} if options.threshold is None else {"threshold": options.threshold}
     prepared = PREPARERS[options.format](
         options.file,
         options.data_dir / name,
         name=name,
         vocabulary=options.vocabulary,
         on_bad_lines=options.on_bad_lines,
-        **given,
+        **given(options, ("threshold",)),
     )
     seconds = time.perf_counter() - started
     log = prepared.log
@@ -218,9 +217,7 @@ def prepare_command(options: argparse.Namespace) -> None:
 def train_command(options: argparse.Namespace) -> None:
     if options.threads is not None and options.threads < 1:
         raise ValueError(f"--threads {options.threads}: expected at least 1")
-    profile = PROFILES.get(options.profile)
-    if profile is None:
-        raise ValueError(f"profile {options.profile!r} does not exist; expected one of {', '.join(PROFILES)}")
+    profile = find("profile", options.profile, PROFILES)
     data = data_config(options.dataset, options.seed, profile.rows, profile.test_rows, options.data_dir)
     training = training_for(profile, data.rows)
     protocol = ("batch_size", "learning_rate", "weight_decay", "patience", "max_epochs")

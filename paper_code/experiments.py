@@ -3,9 +3,11 @@
 import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 
 import joblib
+import numpy as np
 import pandas as pd
 from sklearn.metrics import roc_auc_score
 from tqdm import tqdm
@@ -26,6 +28,7 @@ from paper_code.training import TrainingConfig, find_device
 # rows * weight decay on Criteo (45.8 million * 1e-6): the precision of the prior that the penalty amounts to
 PRIOR_PRECISION = 46
 BASE_SIZE = 10
+RESULTS_FOLDER = "figures/data/runs"
 
 
 @dataclass(frozen=True)
@@ -216,7 +219,7 @@ def records_of(
     profile: str = "laptop",
     seeds: Sequence[int] | str | None = None,
     device: str = "auto",
-    results_dir: str | Path = "figures/data/runs",
+    results_dir: str | Path = RESULTS_FOLDER,
 ) -> list[RunRecord]:
     """The records of an experiment, one per run; what `results_dir` lacks is trained first and stored there."""
     configs = run_configs(experiment, dataset, profile, seeds)
@@ -279,6 +282,18 @@ def results_table(records: Iterable[RunRecord]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+@lru_cache(maxsize=1024)
+def random_spectrum(rows: int, columns: int, seed: int) -> np.ndarray:
+    """Singular values of a random (rows, columns) matrix; kept, for a notebook asks for the same ones several times."""
+    return singular_values(random_matrix(rows, columns, seed))
+
+
+def random_spectra(record: RunRecord) -> list[np.ndarray]:
+    """[field] -> singular values of a random matrix of the shape of the field's, all sets side by side."""
+    size = record.config["embedding_size"] * record.config["num_sets"]
+    return [random_spectrum(field["cardinality"], size, number) for number, field in enumerate(record.fields)]
+
+
 def field_measures(records: Sequence[RunRecord]) -> pd.DataFrame:
     """A row per seed and field, the matrices of all sets side by side.
 
@@ -288,18 +303,16 @@ def field_measures(records: Sequence[RunRecord]) -> pd.DataFrame:
     """
     rows = []
     for record in records:
-        size = record.config["embedding_size"] * record.config["num_sets"]
         first_epoch = record.epochs[0]["measurements"]["information_abundance"]
-        for number, field in enumerate(record.fields):
-            learned = record.spectra["side_by_side"][number]
-            random = singular_values(random_matrix(field["cardinality"], size, seed=number))
+        of_field = zip(record.fields, first_epoch, record.spectra["side_by_side"], random_spectra(record), strict=True)
+        for field, after_one, learned, random in of_field:
             rows.append(
                 {
                     "seed": record.config["seed"],
                     "field": field["name"],
                     "cardinality": field["cardinality"],
                     "learned": information_abundance_of(learned),
-                    "first_epoch": first_epoch[number],
+                    "first_epoch": after_one,
                     "random": information_abundance_of(random),
                     "effective_rank": effective_rank_of(learned),
                     "effective_rank_random": effective_rank_of(random),

@@ -12,11 +12,10 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 from scipy import stats
 
-from paper_code.experiments import field_measures, project_path, results_table
+from paper_code.experiments import field_measures, project_path, random_spectra, results_table
 from paper_code.models import MODEL_LABELS
 from paper_code.published import published_auc, published_dataset
 from paper_code.runs import RunRecord
-from paper_code.spectra import random_matrix, singular_values
 from paper_code.toy import ToyResult
 
 COLORS = dict(zip(MODEL_LABELS, sns.color_palette("colorblind"), strict=False))
@@ -99,13 +98,12 @@ def abundance_figure(records: Sequence[RunRecord]) -> tuple[Figure, pd.DataFrame
 def spectra_figure(records: Sequence[RunRecord]) -> tuple[Figure, pd.DataFrame]:
     """Figure 1b: normalised singular values of every field's embedding matrix, learned beside random, first seed."""
     record = records[0]
-    size = record.config["embedding_size"] * record.config["num_sets"]
     spectra = []
-    for number, field in enumerate(record.fields):
-        learned = np.array(record.spectra["side_by_side"][number])
-        random = singular_values(random_matrix(field["cardinality"], size, seed=number))
+    for field, learned, random in zip(
+        record.fields, record.spectra["side_by_side"], random_spectra(record), strict=True
+    ):
         for kind, values in (("learned", learned), ("random", random)):
-            spectra.append((kind, field, values / values.max()))
+            spectra.append((kind, field, np.array(values) / max(values)))
     cardinalities = [field["cardinality"] for field in record.fields]
     norm = mpl.colors.LogNorm(min(cardinalities), max(cardinalities))
     with style():
@@ -170,8 +168,7 @@ def gains(table: pd.DataFrame) -> pd.DataFrame:
     table = table.assign(
         gain=table["test_auc"] - base.loc[list(zip(table["model"], table["seed"], strict=True))].values
     )
-    multi_base = table[table["scale"] == 1].assign(embedding="ME")  # one set is the base of both lines
-    groups = pd.concat([table, multi_base]).groupby(["model", "embedding", "scale"], sort=False)
+    groups = with_both_bases(table).groupby(["model", "embedding", "scale"], sort=False)
     summary = groups["gain"].agg(["mean", "std", "count"]).reset_index()
     half = stats.t.ppf(0.975, summary["count"].clip(lower=2) - 1) * summary["std"] / np.sqrt(summary["count"])
     summary = summary.assign(gain=summary["mean"], half_interval=half.fillna(0), seeds=summary["count"])
@@ -182,10 +179,14 @@ def published_gains(dataset: str, models: Sequence[str]) -> pd.DataFrame:
     """The published means less the published base; the interval is left out, for the paper gives single deviations."""
     table = published_auc(dataset, models)
     base = table[table["scale"] == 1].set_index("model")["auc_mean"]
-    multi_base = table[table["scale"] == 1].assign(embedding="ME")
-    table = pd.concat([table, multi_base])
+    table = with_both_bases(table)
     table = table.assign(gain=table["auc_mean"] - table["model"].map(base), half_interval=0.0, seeds=3)
     return sorted_lines(table[["model", "embedding", "scale", "gain", "half_interval", "seeds"]])
+
+
+def with_both_bases(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with its rows of scale 1, which are SE, as ME too: one set is the base of both lines."""
+    return pd.concat([table, table[table["scale"] == 1].assign(embedding="ME")])
 
 
 def sorted_lines(table: pd.DataFrame) -> pd.DataFrame:

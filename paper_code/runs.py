@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from paper_code.data import SYNTHETIC_LOGS, ClickLog, load_click_log
-from paper_code.models import build_model, model_options
+from paper_code.models import build_model, complete_options
 from paper_code.models.ctr_model import CTRModel
 from paper_code.spectra import information_abundance, information_abundance_of, singular_values
 from paper_code.training import Fit, TrainingConfig, find_device, fit
@@ -60,10 +60,7 @@ class RunConfig:
     training: TrainingConfig = field(default_factory=TrainingConfig)
 
     def __post_init__(self) -> None:
-        known = model_options(self.model)
-        if unknown := sorted(self.options.keys() - known.keys()):
-            raise ValueError(f"{self.model} has no option {', '.join(unknown)}; its options are {', '.join(known)}")
-        object.__setattr__(self, "options", known | self.options)
+        object.__setattr__(self, "options", complete_options(self.model, self.options))
 
     def to_json(self) -> dict:
         """The config as JSON values. Whatever is None or False is left out, so that an option added later, off by
@@ -288,8 +285,7 @@ def provenance(device: str, seconds: float, result: Fit) -> dict:
     on_cuda = found.type == "cuda"
     return {
         **commit(),
-        "versions": {name: version(name) for name in ("torch", "numpy", "scikit-learn")}
-        | {"python": platform.python_version()},
+        "versions": {name: version(name) for name in VERSIONS_OF} | {"python": platform.python_version()},
         "hardware": torch.cuda.get_device_name(found) if on_cuda else processor(),
         "device": found.type,
         "threads": torch.get_num_threads(),

@@ -126,7 +126,7 @@ def test_neither_the_order_of_options_nor_lists_for_tuples_matter():
 
 def test_an_option_added_later_and_off_by_default_leaves_the_hash(monkeypatch):
     later = {"orthogonality": None, "shared_interaction": False}
-    monkeypatch.setattr(runs, "model_options", lambda name: model_options(name) | later)
+    monkeypatch.setattr("paper_code.models.model_options", lambda name: model_options(name) | later)
     assert dataclasses.replace(LAPTOP_RUN).hash == "e078c3eabcc962f4"
     for on in ({"orthogonality": 0.0}, {"orthogonality": 1e-5}, {"shared_interaction": True}):
         assert dataclasses.replace(LAPTOP_RUN, options=LAPTOP_RUN.options | on).hash != "e078c3eabcc962f4"

@@ -26,6 +26,17 @@ def model_options(name: str) -> dict:
     return COMMON_OPTIONS | {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
 
 
+def complete_options(name: str, options: dict) -> dict:
+    """The options with the paper's values for those not given.
+
+    Raises ValueError, which names those that exist, for a model or an option that does not.
+    """
+    known = model_options(name)
+    if unknown := sorted(options.keys() - known.keys()):
+        raise ValueError(f"{name} has no option {', '.join(unknown)}; its options are {', '.join(known)}")
+    return known | options
+
+
 def build_model(
     name: str, cardinalities: Sequence[int], embedding_size: int, num_sets: int = 1, seed: int = 0, **options
 ) -> CTRModel:
@@ -37,10 +48,7 @@ def build_model(
 
     Example: `build_model("dnn", [5, 300], embedding_size=10)(torch.tensor([[4, 299]]))` is one logit.
     """
-    defaults = model_options(name)
-    if unknown := sorted(options.keys() - defaults.keys()):
-        raise ValueError(f"{name} has no option {', '.join(unknown)}; its options are {', '.join(defaults)}")
-    options = defaults | options
+    options = complete_options(name, options)
     hidden, dropout = tuple(options.pop("hidden")), options.pop("dropout")
     if not hidden:
         raise ValueError("hidden=(): expected the size of at least one hidden layer, e.g. (400, 400)")
