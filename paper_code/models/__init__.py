@@ -2,28 +2,68 @@
 
 import inspect
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
+from torch import nn
 
 from paper_code.models.ctr_model import CTRModel
-from paper_code.models.embedding import MultiEmbedding
-from paper_code.models.interactions import Concatenation, CrossNetwork
-from paper_code.models.layers import MeanHead
+from paper_code.models.embedding import LinearTerms, MultiEmbedding
+from paper_code.models.heads import BilinearFusionHead, CompressedHead, MeanHead, SumHead
+from paper_code.models.interactions import (
+    CompressedInteraction,
+    Concatenation,
+    CrossNetwork,
+    FieldAwareProducts,
+    FieldWeightedProducts,
+    GatedCrossNetwork,
+    InnerProducts,
+    PairwiseProducts,
+    TwoStreams,
+)
+
+
+class Architecture(NamedTuple):
+    """A model. The keyword-only arguments of its interaction and its head are its options.
+
+    label: its name in the paper. base_size: the paper's smallest embedding size.
+    factorization_machine: every value has a linear term besides its embedding; and since the interaction is linear in
+    a set's embeddings of any one field, several sets would be a larger single one (Appendix B), so it has but one.
+    """
+
+    label: str
+    interaction: type[nn.Module]
+    head: type[nn.Module] = MeanHead
+    base_size: int = 10
+    factorization_machine: bool = False
+
 
 MODELS = {
-    "dnn": Concatenation,
-    "dcnv2": CrossNetwork,
+    "dnn": Architecture("DNN", Concatenation),
+    "ipnn": Architecture("IPNN", InnerProducts),
+    "nfwfm": Architecture("NFwFM", FieldWeightedProducts, base_size=50),
+    "xdeepfm": Architecture("xDeepFM", CompressedInteraction, CompressedHead),
+    "dcnv2": Architecture("DCNv2", CrossNetwork),
+    "finalmlp": Architecture("FinalMLP", TwoStreams, BilinearFusionHead),
+    "ffm": Architecture("FFM", FieldAwareProducts, SumHead, factorization_machine=True),
+    "fm": Architecture("FM", PairwiseProducts, SumHead, factorization_machine=True),
+    "gdcn": Architecture("GDCN", GatedCrossNetwork),
 }
-MODEL_LABELS = {"dnn": "DNN", "dcnv2": "DCNv2"}
-COMMON_OPTIONS = {"hidden": (400, 400), "dropout": 0.2}
+MODEL_LABELS = {name: architecture.label for name, architecture in MODELS.items()}
+
+
+def keyword_options(part: type[nn.Module]) -> dict:
+    """The keyword-only arguments of a class with their defaults."""
+    parameters = inspect.signature(part).parameters.values()
+    return {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
 
 
 def model_options(name: str) -> dict:
-    """The options of a model with the paper's values: those of every model, then those of its interaction."""
+    """The options of a model with the paper's values: those of its interaction and its head, and shared_interaction."""
     if name not in MODELS:
         raise ValueError(f"model {name!r} does not exist; the models are {', '.join(MODELS)}")
-    parameters = inspect.signature(MODELS[name]).parameters.values()
-    return COMMON_OPTIONS | {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
+    _, interaction, head, *_ = MODELS[name]
+    return keyword_options(head) | keyword_options(interaction) | {"shared_interaction": False}
 
 
 def complete_options(name: str, options: dict) -> dict:
@@ -43,25 +83,32 @@ def build_model(
     """A model of the paper, initialised from the seed; the global random state is left as it was.
 
     name: one of MODELS. cardinalities: D_i of every field. embedding_size: K. num_sets: M; 1 is single embedding.
-    options: see `model_options`; the defaults are the paper's (Appendix C.2).
-    Raises ValueError for an unknown model or option and for sizes below 1.
+    options: see `model_options`; the defaults are the paper's (Appendix C.2). shared_interaction: one interaction and
+    one projection for all sets, instead of one per set (the ablation of the paper's later version).
+    Raises ValueError for an unknown model or option, for sizes below 1, and for sizes that the model cannot have.
 
     Example: `build_model("dnn", [5, 300], embedding_size=10)(torch.tensor([[4, 299]]))` is one logit.
     """
     options = complete_options(name, options)
-    hidden, dropout = tuple(options.pop("hidden")), options.pop("dropout")
-    if not hidden:
-        raise ValueError("hidden=(): expected the size of at least one hidden layer, e.g. (400, 400)")
-    for what, values in {
-        "cardinalities": cardinalities,
-        "embedding_size": [embedding_size],
-        "num_sets": [num_sets],
-        "hidden": hidden,
-    }.items():
-        if not values or min(values) < 1:
-            raise ValueError(f"{what}={list(values)}: expected whole numbers of at least 1")
+    sizes = {"cardinalities": cardinalities, "embedding_size": [embedding_size], "num_sets": [num_sets]}
+    sizes |= {option: options[option] for option in ("hidden", "cin_layers") if option in options}
+    for what, values in sizes.items():
+        if not len(values) or min(values) < 1:
+            raise ValueError(f"{what}={list(values)}: expected whole numbers of at least 1, and at least one of them")
+    architecture = MODELS[name]
+    if architecture.factorization_machine and num_sets > 1:
+        raise ValueError(f"num_sets={num_sets}: {name} has no multi-embedding form (Appendix B); expected num_sets=1")
+    own_sets = 1 if options["shared_interaction"] else num_sets
+
+    def options_of(part: type[nn.Module]) -> dict:
+        return {option: options[option] for option in keyword_options(part)}
+
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         embedding = MultiEmbedding(cardinalities, embedding_size, num_sets)
-        interaction = MODELS[name](num_sets, len(cardinalities), embedding_size, **options)
-        return CTRModel(embedding, interaction, MeanHead(num_sets, interaction.out_features, hidden, dropout))
+        interaction = architecture.interaction(
+            own_sets, len(cardinalities), embedding_size, **options_of(architecture.interaction)
+        )
+        head = architecture.head(own_sets, interaction.out_features, **options_of(architecture.head))
+        linear_terms = LinearTerms(cardinalities) if architecture.factorization_machine else None
+        return CTRModel(embedding, interaction, head, linear_terms)

@@ -1,30 +1,63 @@
 """The one model class: embeddings, interaction, head."""
 
+import torch
 from torch import Tensor, nn
 
-from paper_code.models.embedding import MultiEmbedding
+from paper_code.models.embedding import LinearTerms, MultiEmbedding
 
 
 class CTRModel(nn.Module):
-    """y = F(mean over m of h^(m)), h^(m) = I^(m)(e_1^(m), ..., e_N^(m)) (Sections 2 and 5.1)."""
+    """y = F(mean over m of h^(m)), h^(m) = I^(m)(e_1^(m), ..., e_N^(m)) (Sections 2 and 5.1).
 
-    def __init__(self, embedding: MultiEmbedding, interaction: nn.Module, head: nn.Module):
+    FM and FFM add a linear term per value to the logit.
+    """
+
+    def __init__(
+        self,
+        embedding: MultiEmbedding,
+        interaction: nn.Module,
+        head: nn.Module,
+        linear_terms: LinearTerms | None = None,
+    ):
         super().__init__()
-        self.embedding, self.interaction, self.head = embedding, interaction, head
+        self.embedding, self.interaction, self.head, self.linear_terms = embedding, interaction, head, linear_terms
 
     def forward(self, ids: Tensor) -> Tensor:
         """(batch, fields) ids, int32 or int64, each below its field's cardinality -> (batch,) logits."""
-        return self.head(self.interaction(self.embedding(ids)))
+        logits = self.head(self.interaction(self.embedding(ids)))
+        return logits if self.linear_terms is None else logits + self.linear_terms(ids)
 
     def embedding_matrices(self) -> list[list[Tensor]]:
-        """[set][field] -> E_i^(m) of shape (D_i, K); views, not copies."""
+        """[set][field] -> E_i^(m) of shape (D_i, K); views, not copies.
+
+        Information abundance "per set" is that of each of these.
+        """
         return self.embedding.matrices()
 
-    def sub_embeddings(self) -> list[list[list[Tensor]]]:
-        """[set][i][j] -> E_i^{->j}, the sub-embedding of field i for field j (Section 4.1).
+    def side_by_side_matrices(self) -> list[Tensor]:
+        """[field] -> [E_i^(1), ..., E_i^(M)] of shape (D_i, M * K); views, not copies.
+
+        Information abundance "side by side" is that of each of these: what a field's value carries in all sets
+        together, to be held against a single embedding of size M * K. With one set it is the same as per set.
+        """
+        return list(self.embedding.weight.split(self.embedding.cardinalities))
+
+    def sub_embeddings(self) -> list[list[list[Tensor | None]]]:
+        """[set][i][j] -> E_i^{->j}, the sub-embedding of field i for field j (Section 4.1): (D_i, K) for DCNv2 and
+        GDCN, (D_i, K / (N - 1)) for FFM, which has none (None) for i = j.
 
         Raises TypeError for a model whose interaction has none.
         """
-        if not hasattr(self.interaction, "sub_embeddings"):
-            raise TypeError(f"{type(self.interaction).__name__} has no sub-embeddings; DCNv2's CrossNetwork has")
-        return self.interaction.sub_embeddings(self.embedding_matrices())
+        return self.of_interaction("sub_embeddings", "sub-embeddings", "DCNv2, GDCN and FFM")(self.embedding_matrices())
+
+    def interaction_patterns(self) -> Tensor:
+        """(sets, i, j) -> Frobenius norm of W_{i->j}^(m), of the first cross layer (Section 5.3, Figure 9c).
+
+        Raises TypeError for a model whose interaction has no such projections.
+        """
+        return torch.linalg.matrix_norm(self.of_interaction("projections", "projections W_i->j", "DCNv2 and GDCN")())
+
+    def of_interaction(self, method: str, what: str, models: str):
+        if not hasattr(self.interaction, method):
+            raise TypeError(f"{type(self.interaction).__name__} has no {what}; {models} have")
+        return getattr(self.interaction, method)

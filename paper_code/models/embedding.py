@@ -12,7 +12,7 @@ class MultiEmbedding(nn.Module):
     """M sets of embeddings of N fields (Section 5.1) as one table of shape (sum D_i, M * K); M = 1 is the usual table.
 
     Row `offset_i + x` holds value x of field i, columns m*K to (m+1)*K its embedding in set m. Every set is initialised
-    as a table of its own: Xavier-uniform over (sum D_i, K).
+    as a table of its own: Xavier-uniform over (sum D_i, K). Parameters: M K sum D_i.
     """
 
     def __init__(self, cardinalities: Sequence[int], embedding_size: int, num_sets: int):
@@ -34,3 +34,19 @@ class MultiEmbedding(nn.Module):
     def matrices(self) -> list[list[Tensor]]:
         """[set][field] -> E_i^(m), a view of shape (D_i, K)."""
         return [list(columns.split(self.cardinalities)) for columns in self.weight.split(self.embedding_size, dim=1)]
+
+
+class LinearTerms(MultiEmbedding):
+    """w_0 + sum over i of w_{i, x_i}: one weight per value, zero at the start (FM and FFM).
+
+    Parameters: sum D_i + 1.
+    """
+
+    def __init__(self, cardinalities: Sequence[int]):
+        super().__init__(cardinalities, embedding_size=1, num_sets=1)
+        nn.init.zeros_(self.weight)
+        self.bias = nn.Parameter(torch.zeros(()))
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """(batch, fields) ids -> (batch,)."""
+        return super().forward(ids).sum(dim=(1, 2, 3)) + self.bias

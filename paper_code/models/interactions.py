@@ -1,17 +1,23 @@
 """The feature interactions I^(m) of the paper, one class per model, each for all sets at once.
 
-An interaction maps embeddings (batch, sets, fields, size) to combined features (batch, sets, out_features). To add a
-model: write its class here and give it a line in `paper_code.models.MODELS`.
+An interaction maps embeddings (batch, sets, fields, size) to combined features (batch, sets, out_features); one with
+several parts gives a tuple of these, and a tuple of their sizes. N is the number of fields, K the embedding size, M the
+number of sets; `*` is the product of elements. To add a model: write its class here and give it a line in
+`paper_code.models.MODELS`.
 """
+
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 
-from paper_code.models.layers import CrossLayer
+from paper_code.models.layers import CrossLayer, GatedCrossLayer, HiddenBlock, SetBatchNorm
+
+Matrices = list[list[Tensor]]
 
 
 class Concatenation(nn.Module):
-    """DNN (Evidence IV): h = [e_1, ..., e_N]. No parameters; out_features = N * K."""
+    """DNN (Evidence IV): h = [e_1, ..., e_N]. No parameters; out_features = N K."""
 
     def __init__(self, num_sets: int, num_fields: int, embedding_size: int):
         super().__init__()
@@ -21,19 +27,117 @@ class Concatenation(nn.Module):
         return embeddings.flatten(2)
 
 
+class InnerProducts(nn.Module):
+    """IPNN (Qu et al., 2016): h = [e_1, ..., e_N, (e_i . e_j for all i < j)].
+
+    released_form: as in the authors' code, several sets keep only the products.
+    No parameters; out_features = N K + N (N - 1) / 2.
+    """
+
+    def __init__(self, num_sets: int, num_fields: int, embedding_size: int, *, released_form: bool = False):
+        super().__init__()
+        self.products_only = released_form and num_sets > 1
+        rows, columns = torch.triu_indices(num_fields, num_fields, offset=1)
+        self.register_buffer("pairs", rows * num_fields + columns, persistent=False)
+        self.out_features = len(self.pairs) + (0 if self.products_only else num_fields * embedding_size)
+
+    def forward(self, embeddings: Tensor) -> Tensor:
+        products = (embeddings @ embeddings.transpose(2, 3)).flatten(2)[:, :, self.pairs]
+        return products if self.products_only else torch.cat([embeddings.flatten(2), products], dim=2)
+
+
+class FieldWeightedProducts(nn.Module):
+    """NFwFM: h = dropout(batch_norm(sum over all i, j of w_ij e_i * e_j)), a vector of size K.
+
+    Neural FM (He and Chua, 2017) with the field weights of FwFM (Pan et al., 2018). As in the authors' code the sum
+    takes ordered pairs, i = j included, and w is standard normal at the start.
+    Parameters: M (N^2 + 2 K); out_features = K.
+    """
+
+    def __init__(self, num_sets: int, num_fields: int, embedding_size: int, *, dropout: float = 0.2):
+        super().__init__()
+        self.out_features = embedding_size
+        self.weight = nn.Parameter(torch.randn(num_sets, num_fields, num_fields))
+        self.norm = SetBatchNorm(num_sets, embedding_size)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, embeddings: Tensor) -> Tensor:
+        e = by_coordinate(embeddings)
+        products = (e @ self.weight * e).sum(dim=2)
+        return self.dropout(self.norm(products.unflatten(1, (-1, self.out_features)).transpose(0, 1)))
+
+
+class CompressedInteraction(nn.Module):
+    """xDeepFM (Lian et al., 2018): the embeddings for its DNN, and its compressed interaction network (CIN).
+
+    CIN: X_0 has the rows e_1, ..., e_N; X_{l+1} has the rows ReLU(sum over i, j of W_{h,i,j} X_{l,i} * X_{0,j} + b_h);
+    its features are the row sums of X_1, X_2, .... As in the authors' code, all of a layer goes on to the next.
+    Parameters, for layers of H_1, H_2, ... rows: M sum over l of H_l (H_{l-1} N + 1), with H_0 = N;
+    out_features = (N K, H_1 + H_2 + ...).
+    """
+
+    def __init__(self, num_sets: int, num_fields: int, embedding_size: int, *, cin_layers: tuple[int, ...] = (16, 16)):
+        super().__init__()
+        self.embedding_size = embedding_size
+        self.out_features = (num_fields * embedding_size, sum(cin_layers))
+        sizes = pairwise((num_fields, *cin_layers))
+        self.layers = nn.ModuleList(CompressedLayer(num_sets, num_fields, a, b) for a, b in sizes)
+
+    def forward(self, embeddings: Tensor) -> tuple[Tensor, Tensor]:
+        x0 = x = by_coordinate(embeddings)
+        sums = []
+        for layer in self.layers:
+            x = layer(x0, x)
+            sums.append(x.unflatten(1, (-1, self.embedding_size)).sum(dim=2))
+        return embeddings.flatten(2), torch.cat(sums, dim=2).transpose(0, 1)
+
+
+class CompressedLayer(nn.Module):
+    """A layer of CIN, on coordinates: x_h = ReLU(sum over i, j of W_{h,i,j} x_i x0_j + b_h) for every coordinate.
+
+    The sum over j is one matrix product, that over i another: the N x H products of the paper's 1 x 1 convolution are
+    never stored. weight (sets, out, in, fields), bias (sets, out), initialised as `torch.nn.Conv1d`.
+    """
+
+    def __init__(self, num_sets: int, num_fields: int, in_rows: int, out_rows: int):
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(num_sets, out_rows, in_rows, num_fields))
+        self.bias = nn.Parameter(torch.empty(num_sets, out_rows))
+        bound = (in_rows * num_fields) ** -0.5
+        nn.init.uniform_(self.weight, -bound, bound)
+        nn.init.uniform_(self.bias, -bound, bound)
+
+    def forward(self, x0: Tensor, x: Tensor) -> Tensor:
+        """(sets, batch * K, fields) and (sets, batch * K, in) -> (sets, batch * K, out)."""
+        matrices = (x0 @ self.weight.flatten(1, 2).transpose(1, 2)).unflatten(2, self.weight.shape[1:3])
+        return torch.relu((matrices @ x.unsqueeze(3)).squeeze(3) + self.bias.unsqueeze(1))
+
+
 class CrossNetwork(nn.Module):
     """DCNv2 (Wang et al., 2021): x_0 = [e_1, ..., e_N], x_{l+1} = x_0 * (W_l x_l + b_l) + x_l.
 
-    Parameters: M * cross_layers * (N K) (N K + 1); out_features = N * K.
+    block_scales: a learnable factor for every W_{i->j}, as in the authors' code of Evidence III.
+    Parameters: M L N K (N K + 1) for L layers, and M L N^2 for block_scales; out_features = N K.
     """
 
-    def __init__(self, num_sets: int, num_fields: int, embedding_size: int, *, cross_layers: int = 4):
+    layer = CrossLayer
+
+    def __init__(
+        self,
+        num_sets: int,
+        num_fields: int,
+        embedding_size: int,
+        *,
+        cross_layers: int = 4,
+        block_scales: bool = False,
+    ):
         super().__init__()
         if cross_layers < 1:
             raise ValueError(f"cross_layers is {cross_layers}, expected at least 1")
-        self.num_fields, self.embedding_size = num_fields, embedding_size
         self.out_features = num_fields * embedding_size
-        self.layers = nn.ModuleList(CrossLayer(num_sets, self.out_features) for _ in range(cross_layers))
+        self.layers = nn.ModuleList(
+            self.layer(num_sets, num_fields, embedding_size, block_scales) for _ in range(cross_layers)
+        )
 
     def forward(self, embeddings: Tensor) -> Tensor:
         x0 = x = embeddings.flatten(2)
@@ -42,14 +146,100 @@ class CrossNetwork(nn.Module):
         return x
 
     def projections(self) -> Tensor:
-        """W_{i->j} of the first cross layer (Evidence II): (sets, i, j, size, size), a view."""
-        blocks = (self.num_fields, self.embedding_size)
-        # SetLinear keeps W transposed: its row block i, column block j maps field i to the space of field j
-        return self.layers[0].weight.unflatten(2, blocks).unflatten(1, blocks).permute(0, 1, 3, 4, 2)
+        """W_{i->j} of the first cross layer (Evidence II): (sets, i, j, size, size)."""
+        return self.layers[0].projections()
 
-    def sub_embeddings(self, matrices: list[list[Tensor]]) -> list[list[list[Tensor]]]:
+    def sub_embeddings(self, matrices: Matrices) -> list[list[list[Tensor]]]:
         """[set][i][j] -> E_i^{->j} = E_i W_{i->j}^T of shape (D_i, K) (Evidence II)."""
+        projections = self.projections().expand(len(matrices), -1, -1, -1, -1)
         return [
-            [list(torch.einsum("dk,jlk->jdl", matrix, w)) for matrix, w in zip(of_set, projections, strict=True)]
-            for of_set, projections in zip(matrices, self.projections(), strict=True)
+            [list(torch.einsum("dk,jlk->jdl", matrix, w)) for matrix, w in zip(of_set, of_projections, strict=True)]
+            for of_set, of_projections in zip(matrices, projections, strict=True)
         ]
+
+
+class GatedCrossNetwork(CrossNetwork):
+    """GDCN (Wang et al., 2023): c_0 = [e_1, ..., e_N], c_{l+1} = c_0 * (W_l c_l + b_l) * sigmoid(G_l c_l) + c_l.
+
+    Parameters: M L N K (2 N K + 1) for L layers, and M L N^2 for block_scales; out_features = N K.
+    """
+
+    layer = GatedCrossLayer
+
+
+class TwoStreams(nn.Module):
+    """FinalMLP (Mao et al., 2023): x and y, each an MLP of hidden blocks on [e_1, ..., e_N]; no feature gating.
+
+    Both streams read the same input, so their first layers are one wide layer; after that they are two sets.
+    Parameters, for hidden (H_1, ..., H_n): 2 M (H_1 (N K + 3) + sum over l > 1 of H_l (H_{l-1} + 3));
+    out_features = (H_n, H_n).
+    """
+
+    def __init__(
+        self,
+        num_sets: int,
+        num_fields: int,
+        embedding_size: int,
+        *,
+        hidden: tuple[int, ...] = (400, 400),
+        dropout: float = 0.2,
+    ):
+        super().__init__()
+        self.out_features = (hidden[-1], hidden[-1])
+        self.first = HiddenBlock(num_sets, num_fields * embedding_size, 2 * hidden[0], dropout)
+        self.others = nn.Sequential(*(HiddenBlock(2 * num_sets, a, b, dropout) for a, b in pairwise(hidden)))
+
+    def forward(self, embeddings: Tensor) -> tuple[Tensor, Tensor]:
+        streams = self.first(embeddings.flatten(2)).unflatten(2, (2, -1))
+        return self.others(streams.flatten(1, 2)).unflatten(1, (-1, 2)).unbind(dim=2)
+
+
+class PairwiseProducts(nn.Module):
+    """FM (Rendle, 2010): h = sum over i < j of e_i . e_j = (|sum_i e_i|^2 - sum_i |e_i|^2) / 2. No parameters."""
+
+    out_features = 1
+
+    def __init__(self, num_sets: int, num_fields: int, embedding_size: int):
+        super().__init__()
+
+    def forward(self, embeddings: Tensor) -> Tensor:
+        square_of_sum, sum_of_squares = embeddings.sum(dim=2).square(), embeddings.square().sum(dim=2)
+        return (square_of_sum - sum_of_squares).sum(dim=2, keepdim=True) / 2
+
+
+class FieldAwareProducts(nn.Module):
+    """FFM (Juan et al., 2016; Evidence I): h = sum over i < j of e_i^{->j} . e_j^{->i}.
+
+    The embedding of field i is split into sub-embeddings for the other fields, in their order:
+    e_i = [e_i^{->1}, ..., e_i^{->i-1}, e_i^{->i+1}, ..., e_i^{->N}], each of size K / (N - 1). No parameters.
+    """
+
+    out_features = 1
+
+    def __init__(self, num_sets: int, num_fields: int, embedding_size: int):
+        super().__init__()
+        others = num_fields - 1
+        if others < 1 or embedding_size % others:
+            raise ValueError(
+                f"embedding_size is {embedding_size}: FFM splits it evenly among the {others} other fields; "
+                f"expected a multiple of {others}, e.g. {8 * others} for the authors' sub-embeddings of size 8"
+            )
+        self.sub_size = embedding_size // others
+        i, j = torch.triu_indices(num_fields, num_fields, offset=1)
+        # field i has no sub-embedding for itself: that for a later field j stands at j - 1
+        self.register_buffer("there", i * others + j - 1, persistent=False)
+        self.register_buffer("back", j * others + i, persistent=False)
+
+    def forward(self, embeddings: Tensor) -> Tensor:
+        parts = embeddings.unflatten(3, (-1, self.sub_size)).flatten(2, 3)
+        return (parts[:, :, self.there] * parts[:, :, self.back]).sum(dim=(2, 3)).unsqueeze(2)
+
+    def sub_embeddings(self, matrices: Matrices) -> list[list[list[Tensor | None]]]:
+        """[set][i][j] -> E_i^{->j} of shape (D_i, K / (N - 1)), a view; None for i = j (Evidence I)."""
+        split = [[list(matrix.split(self.sub_size, dim=1)) for matrix in of_set] for of_set in matrices]
+        return [[[*parts[:i], None, *parts[i:]] for i, parts in enumerate(of_set)] for of_set in split]
+
+
+def by_coordinate(embeddings: Tensor) -> Tensor:
+    """(batch, sets, fields, size) -> (sets, batch * size, fields): a row per coordinate, for what treats each alone."""
+    return embeddings.permute(1, 0, 3, 2).flatten(1, 2)

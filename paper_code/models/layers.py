@@ -1,12 +1,20 @@
 """Layers with a set axis: every set has weights of its own, all sets are computed at once.
 
-Inputs and outputs are (batch, sets, features).
+Inputs and outputs are (batch, sets, features). A layer built for fewer sets than it is given is shared by them: with
+one set's weights, all sets go through the same layer, as if they were further rows of the batch.
 """
 
 import math
 
 import torch
 from torch import Tensor, nn
+
+
+def set_linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """x^(m) W^(m) + b^(m) for every set m: (batch, sets, in), (sets, in, out), (sets, out) -> (batch, sets, out)."""
+    rows = x.reshape(-1, *weight.shape[:2]).transpose(0, 1)
+    products = torch.bmm(rows, weight) if bias is None else torch.baddbmm(bias.unsqueeze(1), rows, weight)
+    return products.transpose(0, 1).reshape(*x.shape[:2], -1)
 
 
 class SetLinear(nn.Module):
@@ -24,7 +32,7 @@ class SetLinear(nn.Module):
         nn.init.uniform_(self.bias, -bound, bound)
 
     def forward(self, x: Tensor) -> Tensor:
-        return torch.baddbmm(self.bias.unsqueeze(1), x.transpose(0, 1), self.weight).transpose(0, 1)
+        return set_linear(x, self.weight, self.bias)
 
 
 class SetBatchNorm(nn.BatchNorm1d):
@@ -34,7 +42,7 @@ class SetBatchNorm(nn.BatchNorm1d):
         super().__init__(num_sets * features)
 
     def forward(self, x: Tensor) -> Tensor:
-        return super().forward(x.flatten(1)).view(x.shape)
+        return super().forward(x.reshape(-1, self.num_features)).view(x.shape)
 
 
 class HiddenBlock(nn.Sequential):
@@ -50,34 +58,55 @@ class HiddenBlock(nn.Sequential):
 
 
 class CrossLayer(SetLinear):
-    """x_{l+1} = x_0 * (W x_l + b) + x_l per set (DCNv2), with W Xavier-uniform and b zero."""
+    """x_{l+1} = x_0 * (W x_l + b) + x_l per set (DCNv2), with W Xavier-uniform and b zero.
 
-    def __init__(self, num_sets: int, features: int):
-        super().__init__(num_sets, features, features)
-        bound = math.sqrt(6 / (features + features))
-        nn.init.uniform_(self.weight, -bound, bound)
-        nn.init.zeros_(self.bias)
-
-    def forward(self, x0: Tensor, x: Tensor) -> Tensor:
-        return torch.addcmul(x, x0, super().forward(x))
-
-
-class MeanHead(nn.Module):
-    """The paper's F with the non-linear projection of Section 5.1 in front.
-
-    A hidden block per set, the mean over the sets, the other hidden blocks, one linear output. With one set this is the
-    MLP of the single-embedding model, so multi embedding has one MLP layer fewer after the mean.
+    block_scales: W consists of N x N blocks W_{i->j}, one per pair of fields; multiply each by a learnable s_ij that
+    starts at one (the form that Evidence III has in the authors' code).
     """
 
-    def __init__(self, num_sets: int, in_features: int, hidden: tuple[int, ...], dropout: float):
-        super().__init__()
-        first, *others = hidden
-        self.projection = HiddenBlock(num_sets, in_features, first, dropout)
-        sizes = [first, *others]
-        blocks = [HiddenBlock(1, a, b, dropout) for a, b in zip(sizes, others, strict=False)]
-        self.mlp = nn.Sequential(*blocks, SetLinear(1, sizes[-1], 1))
+    def __init__(self, num_sets: int, num_fields: int, embedding_size: int, block_scales: bool):
+        features = num_fields * embedding_size
+        super().__init__(num_sets, features, features)
+        self.num_fields, self.embedding_size = num_fields, embedding_size
+        xavier_uniform_(self.weight)
+        nn.init.zeros_(self.bias)
+        self.scales = nn.Parameter(torch.ones(num_sets, num_fields, num_fields)) if block_scales else None
 
-    def forward(self, combined: Tensor) -> Tensor:
-        """(batch, sets, features) h^(m) before the projection -> (batch,) logits."""
-        mean = self.projection(combined).mean(dim=1, keepdim=True)
-        return self.mlp(mean).flatten()
+    def blocks(self) -> Tensor:
+        """W_{i->j} without its scale: (sets, i, j, size of j, size of i), a view."""
+        blocks = (self.num_fields, self.embedding_size)
+        # SetLinear keeps W transposed: its row block i, column block j maps field i to the space of field j
+        return self.weight.unflatten(2, blocks).unflatten(1, blocks).permute(0, 1, 3, 4, 2)
+
+    def projections(self) -> Tensor:
+        """W_{i->j} as it is applied: (sets, i, j, size of j, size of i)."""
+        return self.blocks() if self.scales is None else self.scales[..., None, None] * self.blocks()
+
+    def linear(self, x: Tensor) -> Tensor:
+        """W x + b."""
+        weight = self.weight
+        if self.scales is not None:
+            size = self.embedding_size
+            weight = weight * self.scales.repeat_interleave(size, dim=1).repeat_interleave(size, dim=2)
+        return set_linear(x, weight, self.bias)
+
+    def forward(self, x0: Tensor, x: Tensor) -> Tensor:
+        return torch.addcmul(x, x0, self.linear(x))
+
+
+class GatedCrossLayer(CrossLayer):
+    """c_{l+1} = c_0 * (W c_l + b) * sigmoid(G c_l) + c_l per set (GDCN), with W and G Xavier-uniform and b zero."""
+
+    def __init__(self, num_sets: int, num_fields: int, embedding_size: int, block_scales: bool):
+        super().__init__(num_sets, num_fields, embedding_size, block_scales)
+        self.gate = nn.Parameter(torch.empty_like(self.weight))
+        xavier_uniform_(self.gate)
+
+    def forward(self, x0: Tensor, x: Tensor) -> Tensor:
+        return torch.addcmul(x, x0, self.linear(x) * torch.sigmoid(set_linear(x, self.gate)))
+
+
+def xavier_uniform_(weight: Tensor) -> None:
+    """Every set's (in, out) matrix of the weight by the Xavier-uniform rule."""
+    bound = math.sqrt(6 / (weight.shape[-2] + weight.shape[-1]))
+    nn.init.uniform_(weight, -bound, bound)

@@ -1,0 +1,78 @@
+"""The heads: from the combined features h^(m) of every set to one logit a row, the mean over the sets and F.
+
+A head takes what its interaction gives: (batch, sets, features), or a tuple of these.
+"""
+
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+from paper_code.models.layers import HiddenBlock, SetLinear
+
+
+class MeanHead(nn.Module):
+    """The paper's F with the non-linear projection of Section 5.1 in front.
+
+    A hidden block per set, the mean over the sets, the other hidden blocks, one linear output. With one set this is the
+    MLP of the single-embedding model, so multi embedding has one MLP layer fewer after the mean.
+
+    Parameters, for F features and hidden (H_1, ..., H_n):
+    M H_1 (F + 3) + sum over l > 1 of H_l (H_{l-1} + 3) + H_n + 1.
+    """
+
+    def __init__(self, num_sets: int, in_features: int, *, hidden: tuple[int, ...] = (400, 400), dropout: float = 0.2):
+        super().__init__()
+        self.projection = HiddenBlock(num_sets, in_features, hidden[0], dropout)
+        blocks = [HiddenBlock(1, a, b, dropout) for a, b in pairwise(hidden)]
+        self.mlp = nn.Sequential(*blocks, SetLinear(1, hidden[-1], 1))
+
+    def forward(self, combined: Tensor) -> Tensor:
+        """(batch, sets, features) h^(m) before the projection -> (batch,) logits."""
+        mean = self.projection(combined).mean(dim=1, keepdim=True)
+        return self.mlp(mean).flatten()
+
+
+class CompressedHead(nn.Module):
+    """xDeepFM: the DNN's logit plus a linear function of the mean over the sets of the compressed interactions.
+
+    Parameters: MeanHead's of the embeddings, plus C + 1 for C compressed features.
+    """
+
+    def __init__(
+        self, num_sets: int, in_features: tuple[int, int], *, hidden: tuple[int, ...] = (400, 400), dropout: float = 0.2
+    ):
+        super().__init__()
+        of_embeddings, compressed = in_features
+        self.dnn = MeanHead(num_sets, of_embeddings, hidden=hidden, dropout=dropout)
+        self.linear = nn.Linear(compressed, 1)
+
+    def forward(self, combined: tuple[Tensor, Tensor]) -> Tensor:
+        embeddings, compressed = combined
+        return self.dnn(embeddings) + self.linear(compressed.mean(dim=1)).flatten()
+
+
+class BilinearFusionHead(nn.Module):
+    """FinalMLP (Mao et al., 2023): w_x x + w_y y + b + x^T W y of the means x and y over the sets of the two streams.
+
+    W starts at zero. Parameters, for streams of H features: 2 H + 1 + H^2.
+    """
+
+    def __init__(self, num_sets: int, in_features: tuple[int, int]):
+        super().__init__()
+        self.linear = nn.Linear(sum(in_features), 1)
+        self.weight = nn.Parameter(torch.zeros(in_features))
+
+    def forward(self, streams: tuple[Tensor, Tensor]) -> Tensor:
+        x, y = (stream.mean(dim=1) for stream in streams)
+        return self.linear(torch.cat([x, y], dim=1)).flatten() + (x @ self.weight * y).sum(dim=1)
+
+
+class SumHead(nn.Module):
+    """FM and FFM: the interaction's sum is the logit. No parameters."""
+
+    def __init__(self, num_sets: int, in_features: int):
+        super().__init__()
+
+    def forward(self, combined: Tensor) -> Tensor:
+        return combined.flatten()
