@@ -13,6 +13,7 @@ from paper_code.experiments import (
     PROFILES,
     RESULTS_FOLDER,
     describe,
+    embedding_size,
     find,
     options_for,
     parse_seeds,
@@ -21,7 +22,8 @@ from paper_code.experiments import (
     sweep,
     training_for,
 )
-from paper_code.models import MODELS
+from paper_code.models import MODELS, model_options
+from paper_code.regularizers import REGULARIZERS, RegularizerConfig
 from paper_code.runs import DATA_FOLDER, RunConfig, RunStore, data_config, execute
 from paper_code.toy import run_toy
 
@@ -36,6 +38,7 @@ or gzip. The encoded log goes to DATA_DIR/NAME and is used from then on as `--da
 TRAIN_EXAMPLE = """\
 example: paper-code train --dataset criteo --model dcnv2 --embedding-size 10 --num-sets 4
          paper-code train --dataset criteo_like --model dnn --embedding-size 100 --seed 3 --profile paper
+         paper-code train --dataset criteo_like --model dcnv2 --embedding-size 40 --regularizer unitary
 
 What is not given comes from the profile. The record is RESULTS_DIR/DATASET/HASH.json; a run whose record is there is
 not trained again."""
@@ -98,12 +101,15 @@ def build_parser() -> argparse.ArgumentParser:
     train = add_command(commands, "train", train_command, "train one model and store its record", TRAIN_EXAMPLE)
     train.add_argument("--dataset", required=True, help="criteo_like, avazu_like or the name of a prepared log")
     train.add_argument("--model", required=True, help=", ".join(MODELS))
-    train.add_argument("--embedding-size", type=int, default=10, metavar="K", help="of every set (default: 10)")
+    train.add_argument(
+        "--embedding-size", type=int, metavar="K", help="of every set (default: the paper's base size for the model)"
+    )
     train.add_argument("--num-sets", type=int, default=1, metavar="M", help="embedding sets (default: 1, single)")
     train.add_argument("--seed", type=int, default=0, help="of the weights and a synthetic log (default: 0)")
-    train.add_argument("--hidden", type=sizes, metavar="400,400", help="sizes of the hidden layers")
-    train.add_argument("--dropout", type=float, help="share of hidden values dropped in training")
-    train.add_argument("--cross-layers", type=int, help="of dcnv2")
+    for option, (default, models) in MODEL_OPTIONS.items():
+        add_model_option(train, option, default, models)
+    train.add_argument("--regularizer", metavar="NAME", help=f"a penalty beside the loss: {', '.join(REGULARIZERS)}")
+    train.add_argument("--regularizer-weight", type=float, help="(default: that of the authors' code)")
     train.add_argument("--batch-size", type=int, help="rows of a training step")
     train.add_argument("--learning-rate", type=float, help="of Adam")
     train.add_argument("--weight-decay", type=float, help="of Adam, coupled (default: by the profile's rule)")
@@ -142,6 +148,39 @@ def add_command(commands, name: str, command, summary: str, example: str) -> arg
     )
     parser.set_defaults(command=command)
     return parser
+
+
+def options_of_models() -> dict[str, tuple[object, list[str]]]:
+    """Every option of a model -> its default, the paper's value, and the models that have it."""
+    found = {}
+    for model in MODELS:
+        for option, default in model_options(model).items():
+            found.setdefault(option, (default, []))[1].append(model)
+    return found
+
+
+MODEL_OPTIONS = options_of_models()
+OPTION_MEANINGS = {
+    "hidden": "sizes of the hidden layers",
+    "dropout": "share of hidden values dropped in training",
+    "shared_interaction": "one interaction for all sets instead of one each",
+    "released_form": "several sets without the concatenated embeddings, as in the authors' code",
+    "cin_layers": "rows of the layers of the compressed interaction network",
+    "cross_layers": "number of cross layers",
+    "block_scales": "a learnable factor per projection W_i->j, as in the authors' code of Evidence III",
+}
+
+
+def add_model_option(parser: argparse.ArgumentParser, option: str, default: object, models: list[str]) -> None:
+    flag = "--" + option.replace("_", "-")
+    text = f"{OPTION_MEANINGS.get(option, 'an option')}, for {', '.join(models)}"
+    if isinstance(default, bool):
+        parser.add_argument(flag, action="store_const", const=True, help=text)
+    elif isinstance(default, tuple):
+        shown = ",".join(map(str, default))
+        parser.add_argument(flag, type=sizes, metavar=shown, help=f"{text} (the paper's: {shown})")
+    else:
+        parser.add_argument(flag, type=type(default), help=f"{text} (the paper's: {default})")
 
 
 def add_profile(parser: argparse.ArgumentParser) -> None:
@@ -222,14 +261,24 @@ def train_command(options: argparse.Namespace) -> None:
     training = training_for(profile, data.rows)
     protocol = ("batch_size", "learning_rate", "weight_decay", "patience", "max_epochs")
     training = replace(training, **given(options, protocol))
+    model_settings = options_for(profile, options.model) | given(options, tuple(MODEL_OPTIONS))
+    if options.regularizer_weight is not None and options.regularizer is None:
+        raise ValueError(
+            "--regularizer-weight without --regularizer: expected the regularizer that it is the weight of"
+        )
+    regularizer = options.regularizer and RegularizerConfig(options.regularizer, options.regularizer_weight)
+    size = options.embedding_size
+    if size is None:
+        size = embedding_size(options.model, 1, data, options.data_dir)
     config = RunConfig(
         data=data,
         model=options.model,
-        embedding_size=options.embedding_size,
+        embedding_size=size,
         num_sets=options.num_sets,
         seed=options.seed,
-        options=options_for(profile, options.model) | given(options, ("hidden", "dropout", "cross_layers")),
+        options=model_settings,
         training=training,
+        regularizer=regularizer,
     )
     store = RunStore(options.results_dir)
     record = store.get(config)

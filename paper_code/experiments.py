@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -13,8 +13,19 @@ from sklearn.metrics import roc_auc_score
 from tqdm import tqdm
 
 from paper_code.data import SYNTHETIC_LOGS
-from paper_code.models import MODEL_LABELS, model_options
-from paper_code.runs import DATA_FOLDER, PROJECT_FOLDER, RunConfig, RunRecord, RunStore, data_config, execute
+from paper_code.models import MODEL_LABELS, MODELS, model_options
+from paper_code.regularizers import RegularizerConfig
+from paper_code.runs import (
+    DATA_FOLDER,
+    PROJECT_FOLDER,
+    DataConfig,
+    RunConfig,
+    RunRecord,
+    RunStore,
+    data_config,
+    execute,
+    load_data,
+)
 from paper_code.spectra import (
     effective_rank_of,
     information_abundance_of,
@@ -27,7 +38,6 @@ from paper_code.training import TrainingConfig, find_device
 
 # rows * weight decay on Criteo (45.8 million * 1e-6): the precision of the prior that the penalty amounts to
 PRIOR_PRECISION = 46
-BASE_SIZE = 10
 RESULTS_FOLDER = "figures/data/runs"
 
 
@@ -81,25 +91,69 @@ PROFILES = {
 }
 
 
-def collapse_runs(scales: Sequence[int]) -> list[tuple[str, int, int]]:
-    """Figures 1b and 2: DCNv2 at the largest embedding size."""
-    return [("dcnv2", max(scales), 1)]
+@dataclass(frozen=True)
+class Variant:
+    """A run of an experiment, but for data, seed and protocol.
+
+    scale: embedding size as a multiple of the model's base size. options: of the model, beside the profile's.
+    regularizer: its name, at the weight of the authors' code.
+    """
+
+    model: str
+    scale: int = 1
+    num_sets: int = 1
+    options: dict = field(default_factory=dict)
+    regularizer: str | None = None
 
 
-def scalability_runs(scales: Sequence[int]) -> list[tuple[str, int, int]]:
-    """Figure 8: larger embeddings (single) and more embeddings (multi) at every scale."""
-    return [
-        (model, *sizes)
-        for model in ("dnn", "dcnv2")
-        for scale in scales
-        for sizes in dict.fromkeys([(scale, 1), (1, scale)])
-    ]
+PAPER_MODELS = ("dnn", "ipnn", "nfwfm", "xdeepfm", "dcnv2", "finalmlp")
 
 
-# experiment -> scales -> (model, embedding size as a multiple of the base, number of sets) of every run of a seed
-EXPERIMENTS: dict[str, Callable[[Sequence[int]], list[tuple[str, int, int]]]] = {
-    "collapse": collapse_runs,
-    "scalability": scalability_runs,
+def single(models: Sequence[str], scales: Sequence[int], **further) -> list[Variant]:
+    """Single embedding at every scale."""
+    return [Variant(model, scale, **further) for model in models for scale in scales]
+
+
+def multi(models: Sequence[str], scales: Sequence[int], **further) -> list[Variant]:
+    """Multi embedding at every scale above the base, where it is single embedding."""
+    return [Variant(model, 1, scale, **further) for model in models for scale in scales if scale > 1]
+
+
+def up_to_4(scales: Sequence[int]) -> list[int]:
+    return [scale for scale in scales if scale <= 4]
+
+
+# experiment -> scales -> the runs of a seed
+EXPERIMENTS: dict[str, Callable[[Sequence[int]], list[Variant]]] = {
+    # Figures 1b and 2
+    "collapse": lambda scales: single(["dcnv2"], [max(scales)]),
+    # Figure 8, for two of its models
+    "scalability": lambda scales: single(["dnn", "dcnv2"], scales) + multi(["dnn", "dcnv2"], scales),
+    # Tables 1, 3 and 4, Figures 1a, 8, 10 and 11
+    "tables": lambda scales: single(PAPER_MODELS, scales) + multi(PAPER_MODELS, scales),
+    # Figure 3, left and right
+    "evidence_i": lambda scales: [Variant("ffm")],
+    "evidence_ii": lambda scales: single(["dcnv2"], scales),
+    # Figure 5; the second form is that of the authors' code
+    "evidence_iii": lambda scales: (
+        single(["dcnv2"], scales)
+        + single(["dcnv2"], scales, regularizer="unitary")
+        + single(["dcnv2"], scales, regularizer="unitary", options={"block_scales": True})
+    ),
+    # Figure 6
+    "evidence_iv": lambda scales: single(["dnn", "dcnv2"], scales),
+    # Figure 9
+    "patterns": lambda scales: (
+        single(["dcnv2"], scales) + multi(["dcnv2"], scales) + multi(["dcnv2"], scales, regularizer="norm_divergence")
+    ),
+    # the further ablations of the paper's later version
+    "ablations": lambda scales: (
+        multi(["dcnv2"], scales, options={"shared_interaction": True})
+        + multi(["dcnv2"], scales, regularizer="subspace_similarity")
+        + single(["dcnv2"], scales, regularizer="singular_value_spread")
+    ),
+    # an interaction that came after the paper; up to 4x, for at 10x it takes twice as long as DCNv2
+    "gdcn": lambda scales: single(["gdcn"], up_to_4(scales)) + multi(["gdcn"], up_to_4(scales)),
 }
 
 
@@ -139,16 +193,33 @@ def run_configs(
 
     Raises ValueError for an experiment, profile or seeds that do not exist, FileNotFoundError for such a data set.
     """
-    sizes_of = find("experiment", experiment, EXPERIMENTS)
+    variants = find("experiment", experiment, EXPERIMENTS)
     settings = find("profile", profile, PROFILES)
     configs = []
     for seed in parse_seeds(seeds, settings):
         data = data_config(dataset, seed, settings.rows, settings.test_rows, data_folder)
         training = training_for(settings, data.rows)
-        for model, size, num_sets in sizes_of(settings.scales):
-            options = options_for(settings, model)
-            configs.append(RunConfig(data, model, BASE_SIZE * size, num_sets, seed, options, training))
+        for variant in variants(settings.scales):
+            size = embedding_size(variant.model, variant.scale, data, data_folder)
+            options = options_for(settings, variant.model) | variant.options
+            regularizer = RegularizerConfig(variant.regularizer) if variant.regularizer else None
+            config = RunConfig(data, variant.model, size, variant.num_sets, seed, options, training, regularizer)
+            configs.append(config)
     return configs
+
+
+def embedding_size(model: str, scale: int, data: DataConfig, data_folder: Path = DATA_FOLDER) -> int:
+    """The scale times the model's base size; of FFM's, a sub-embedding for each of the log's other fields."""
+    others = num_fields(data, data_folder) - 1 if model == "ffm" else 1
+    return MODELS[model].base_size * scale * others
+
+
+@lru_cache
+def num_fields(data: DataConfig, data_folder: Path) -> int:
+    """How many fields the log has."""
+    if data.name in SYNTHETIC_LOGS:
+        data = replace(data, rows=100, test_rows=0)  # the fields are the same for any number of rows
+    return len(load_data.__wrapped__(data, data_folder).fields)
 
 
 def training_for(profile: Profile, rows: int) -> TrainingConfig:
@@ -209,8 +280,13 @@ def try_to_execute(config: RunConfig, device: str, data_folder: Path) -> tuple[R
 
 def describe(config: RunConfig) -> str:
     """The run in a few words."""
-    sets = f" x {config.num_sets} sets" if config.num_sets > 1 else ""
-    return f"{config.data.name} {config.model} K={config.embedding_size}{sets} seed {config.seed}"
+    parts = [config.data.name, config.model, f"K={config.embedding_size}"]
+    if config.num_sets > 1:
+        parts.append(f"x {config.num_sets} sets")
+    parts += [option for option, value in config.options.items() if value is True]
+    if config.regularizer:
+        parts.append(f"{config.regularizer.weight:g} {config.regularizer.name}")
+    return " ".join([*parts, f"seed {config.seed}"])
 
 
 def records_of(
@@ -265,7 +341,7 @@ def results_table(records: Iterable[RunRecord]) -> pd.DataFrame:
     rows = []
     for record in records:
         config = record.config
-        size = config["embedding_size"] // BASE_SIZE
+        size = config["embedding_size"] // MODELS[config["model"]].base_size
         rows.append(
             {
                 "dataset": config["data"]["name"],
@@ -305,12 +381,12 @@ def field_measures(records: Sequence[RunRecord]) -> pd.DataFrame:
     for record in records:
         first_epoch = record.epochs[0]["measurements"]["information_abundance"]
         of_field = zip(record.fields, first_epoch, record.spectra["side_by_side"], random_spectra(record), strict=True)
-        for field, after_one, learned, random in of_field:
+        for of_log, after_one, learned, random in of_field:
             rows.append(
                 {
                     "seed": record.config["seed"],
-                    "field": field["name"],
-                    "cardinality": field["cardinality"],
+                    "field": of_log["name"],
+                    "cardinality": of_log["cardinality"],
                     "learned": information_abundance_of(learned),
                     "first_epoch": after_one,
                     "random": information_abundance_of(random),

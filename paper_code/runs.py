@@ -21,7 +21,8 @@ import torch
 from paper_code.data import SYNTHETIC_LOGS, ClickLog, load_click_log
 from paper_code.models import build_model, complete_options
 from paper_code.models.ctr_model import CTRModel
-from paper_code.spectra import information_abundance, information_abundance_of, singular_values
+from paper_code.regularizers import Penalty, RegularizerConfig
+from paper_code.spectra import information_abundance, singular_values
 from paper_code.training import Fit, TrainingConfig, find_device, fit
 
 PROJECT_FOLDER = Path(__file__).resolve().parent.parent
@@ -49,7 +50,10 @@ class DataConfig:
 
 @dataclass(frozen=True)
 class RunConfig:
-    """Everything that decides a run's result. options: the model's; those not given have the paper's values."""
+    """Everything that decides a run's result.
+
+    options: the model's; those not given have the paper's values. regularizer: a penalty beside the loss, if any.
+    """
 
     data: DataConfig
     model: str
@@ -58,6 +62,7 @@ class RunConfig:
     seed: int
     options: dict = field(default_factory=dict)
     training: TrainingConfig = field(default_factory=TrainingConfig)
+    regularizer: RegularizerConfig | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "options", complete_options(self.model, self.options))
@@ -206,6 +211,7 @@ def execute(
             config.training,
             seed=config.seed,
             device=device,
+            penalty=Penalty(config.regularizer, model) if config.regularizer else None,
             after_epoch=field_information_abundance,
             progress=progress,
         )
@@ -234,7 +240,8 @@ def cpu_threads(number: int | None) -> Iterator[None]:
 
 def field_information_abundance(model: CTRModel) -> dict:
     """Information abundance of every field, the matrices of all sets side by side."""
-    return {"information_abundance": [rounded(information_abundance(matrix)) for matrix in side_by_side(model)]}
+    matrices = model.side_by_side_matrices()
+    return {"information_abundance": [rounded(information_abundance(matrix)) for matrix in matrices]}
 
 
 def measure(model: CTRModel) -> dict:
@@ -242,26 +249,22 @@ def measure(model: CTRModel) -> dict:
 
     side_by_side: [field] -> singular values of the (D_i, M*K) matrix of all sets.
     per_set: [set][field] -> singular values of the (D_i, K) matrix; only if there are several sets.
-    sub_embedding_information_abundance: [i][j]; only with sub-embeddings and one set (Section 4.1).
+    sub_embedding_information_abundance: [i][j], None where there is none; only with sub-embeddings and one set
+    (Section 4.1).
     interaction_norms: [set][i][j] -> Frobenius norm of W_{i->j} (Section 5.3); only where the model has them.
     """
-    spectra = {"side_by_side": [rounded(singular_values(matrix)) for matrix in side_by_side(model)]}
+    spectra = {"side_by_side": [rounded(singular_values(matrix)) for matrix in model.side_by_side_matrices()]}
     if model.embedding.num_sets > 1:
         spectra["per_set"] = [[rounded(singular_values(m)) for m in of_set] for of_set in model.embedding_matrices()]
     if hasattr(model.interaction, "projections"):
-        norms = torch.linalg.matrix_norm(model.interaction.projections().detach())
-        spectra["interaction_norms"] = [[rounded(row) for row in of_set] for of_set in norms.cpu().numpy()]
-        if model.embedding.num_sets == 1:
-            spectra["sub_embedding_information_abundance"] = [
-                rounded([information_abundance_of(singular_values(matrix)) for matrix in of_field])
-                for of_field in model.sub_embeddings()[0]
-            ]
+        norms = model.interaction_patterns().detach().cpu().numpy()
+        spectra["interaction_norms"] = [[rounded(row) for row in of_set] for of_set in norms]
+    if hasattr(model.interaction, "sub_embeddings") and model.embedding.num_sets == 1:
+        spectra["sub_embedding_information_abundance"] = [
+            [None if matrix is None else rounded(information_abundance(matrix)) for matrix in of_field]
+            for of_field in model.sub_embeddings()[0]
+        ]
     return spectra
-
-
-def side_by_side(model: CTRModel) -> tuple[torch.Tensor, ...]:
-    """[field] -> (D_i, M * K), the embeddings of all sets side by side."""
-    return model.embedding.weight.split(model.embedding.cardinalities)
 
 
 def rounded(values, digits: int = 5):

@@ -91,6 +91,7 @@ def fit(
     *,
     seed: int,
     device: str = "auto",
+    penalty: nn.Module | None = None,
     after_epoch: Callable[[nn.Module], dict] | None = None,
     progress: bool = False,
 ) -> Fit:
@@ -98,6 +99,8 @@ def fit(
 
     The training rows are read in the order of the split, the same in every epoch, as in the authors' code. The seed
     decides the dropout: with the same seed, machine and number of threads the result is the same, bit for bit.
+    penalty: called with the model and the ids of every step, added to its loss, and trained with the model; the losses
+    reported are without it.
     after_epoch: called with the model after every epoch; what it returns is kept in that epoch's measurements.
     Sets PyTorch's flush-denormal mode for the process: Adam's moments of rare values would become denormal and slow.
     Raises ValueError if a part of the split has no clicks or nothing else, FloatingPointError if the loss diverges.
@@ -107,15 +110,17 @@ def fit(
     torch.set_flush_denormal(True)
     ids, labels = resident(torch.from_numpy(log.ids), device), resident(torch.from_numpy(log.labels), device)
     model.to(device)
-    optimizer = torch.optim.Adam(
-        model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
-    )
+    parameters = list(model.parameters())
+    if penalty is not None:
+        parameters += penalty.to(device).parameters()
+    optimizer = torch.optim.Adam(parameters, lr=config.learning_rate, weight_decay=config.weight_decay, fused=True)
     train_rows = torch.from_numpy(split.train).to(ids.device)
     epochs, best_auc, best_epoch, best_weights = [], -math.inf, 0, None
     with seeded(device, seed), tqdm(unit=" batches", disable=not progress) as bar:
         while len(epochs) - best_epoch < config.patience and len(epochs) < config.max_epochs:
             started = time.perf_counter()
-            losses = train_epoch(model, optimizer, ids, labels, train_rows.split(config.batch_size), device, bar)
+            batches = train_rows.split(config.batch_size)
+            losses = train_epoch(model, penalty, optimizer, ids, labels, batches, device, bar)
             seconds = time.perf_counter() - started
             if not np.isfinite(losses).all():
                 step = int(np.flatnonzero(~np.isfinite(losses))[0]) + 1
@@ -143,6 +148,7 @@ def fit(
 
 def train_epoch(
     model: nn.Module,
+    penalty: nn.Module | None,
     optimizer: torch.optim.Optimizer,
     ids: Tensor,
     labels: Tensor,
@@ -150,16 +156,17 @@ def train_epoch(
     device: torch.device,
     bar: tqdm,
 ) -> np.ndarray:
-    """One pass over the batches of row numbers; the loss of every step."""
+    """One pass over the batches of row numbers; the loss of every step, without the penalty."""
     model.train()
     if len(batches) > 1 and len(batches[-1]) == 1:
         batches = batches[:-1]  # batch normalisation has no variance over one row
     losses = []
     for rows in batches:
-        logits = model(ids[rows].to(device))
+        batch = ids[rows].to(device)
+        logits = model(batch)
         loss = F.binary_cross_entropy_with_logits(logits, labels[rows].to(device, logits.dtype))
         optimizer.zero_grad()
-        loss.backward()
+        (loss if penalty is None else loss + penalty(model, batch)).backward()
         optimizer.step()
         losses.append(loss.detach())
         bar.update()

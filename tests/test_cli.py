@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from paper_code import cli
-from paper_code.experiments import EXPERIMENTS, PROFILES, Profile
+from paper_code.experiments import EXPERIMENTS, PROFILES, Profile, Variant
 from paper_code.runs import RunStore
 from paper_code.training import TrainingConfig
 
@@ -306,7 +306,7 @@ def test_another_seed_is_another_run(command, places, tmp_path):
     ("arguments", "words"),
     [
         (["--dataset", "absent"], "no data set 'absent': expected one of criteo_like, avazu_like, mini"),
-        (["--model", "deepfm"], "model 'deepfm' does not exist; the models are dnn, dcnv2"),
+        (["--model", "deepfm"], "model 'deepfm' does not exist; the models are dnn, ipnn, nfwfm"),
         (["--profile", "huge"], "profile 'huge' does not exist; expected one of smoke, laptop, paper"),
         (["--device", "tpu9"], "device 'tpu9' does not exist"),
         (["--threads", "0"], "--threads 0"),
@@ -361,13 +361,17 @@ def test_ctrl_c_is_exit_status_130(command, places, monkeypatch):
 
 
 def test_a_sweep_trains_every_run_once(command, places, tiny_profile, tmp_path):
-    """Two models, base, single 2x and multi 2x, two seeds; the runs of `collapse` are among them."""
+    """All experiments at base and 2x; a run that several experiments have in common is trained once.
+
+    Per seed: base, single and multi for six models and GDCN, FFM, and for DCNv2 both forms of Evidence III at both
+    scales, three multi-embedding ablations at 2x and one of single embedding at both scales.
+    """
     status, output, _ = command(*sweep(), *places, "--json")
     assert status == 0
     values = json.loads(output)
     assert values["results"] == str(tmp_path / "results")
-    assert values["runs"] == values["trained now"] == 2 * 3 * 2
-    assert len(list(RunStore(tmp_path / "results").records())) == 12
+    assert values["runs"] == values["trained now"] == 2 * (7 * 3 + 1 + 2 * 2 + 3 + 2)
+    assert len(list(RunStore(tmp_path / "results").records())) == values["runs"]
     text = command(*sweep("scalability"), *places)[1]
     assert list(keys_and_values(text)) == list(values)
     assert keys_and_values(text)["trained now"] == "0"
@@ -381,7 +385,7 @@ def test_a_sweep_takes_the_experiments_and_seeds_it_is_given(command, places, ti
 
 
 def test_a_sweep_finds_the_run_that_train_stored(command, places, tiny_profile, monkeypatch):
-    monkeypatch.setitem(EXPERIMENTS, "one", lambda scales: [("dnn", 1, 1)])
+    monkeypatch.setitem(EXPERIMENTS, "one", lambda scales: [Variant("dnn")])
     assert command("train", "--dataset", "mini", "--model", "dnn", "--profile", "tiny", "--seed", 3, *places)[0] == 0
     _, output, _ = command(*sweep("one", "--seeds", "3"), *places, "--json")
     assert json.loads(output)["runs"] == 1

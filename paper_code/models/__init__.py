@@ -59,11 +59,13 @@ def keyword_options(part: type[nn.Module]) -> dict:
 
 
 def model_options(name: str) -> dict:
-    """The options of a model with the paper's values: those of its interaction and its head, and shared_interaction."""
+    """The options of a model with the paper's values: those of its head and its interaction, and shared_interaction if
+    it can have several sets."""
     if name not in MODELS:
         raise ValueError(f"model {name!r} does not exist; the models are {', '.join(MODELS)}")
-    _, interaction, head, *_ = MODELS[name]
-    return keyword_options(head) | keyword_options(interaction) | {"shared_interaction": False}
+    architecture = MODELS[name]
+    shared = {} if architecture.factorization_machine else {"shared_interaction": False}
+    return keyword_options(architecture.head) | keyword_options(architecture.interaction) | shared
 
 
 def complete_options(name: str, options: dict) -> dict:
@@ -98,7 +100,7 @@ def build_model(
     architecture = MODELS[name]
     if architecture.factorization_machine and num_sets > 1:
         raise ValueError(f"num_sets={num_sets}: {name} has no multi-embedding form (Appendix B); expected num_sets=1")
-    own_sets = 1 if options["shared_interaction"] else num_sets
+    own_sets = 1 if options.get("shared_interaction") else num_sets
 
     def options_of(part: type[nn.Module]) -> dict:
         return {option: options[option] for option in keyword_options(part)}
