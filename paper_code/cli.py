@@ -13,8 +13,8 @@ from paper_code.experiments import (
     PROFILES,
     RESULTS_FOLDER,
     describe,
-    embedding_size,
     find,
+    num_fields,
     options_for,
     parse_seeds,
     project_path,
@@ -22,7 +22,7 @@ from paper_code.experiments import (
     sweep,
     training_for,
 )
-from paper_code.models import MODELS, model_options
+from paper_code.models import MODELS, base_embedding_size, model_options
 from paper_code.regularizers import REGULARIZERS, RegularizerConfig
 from paper_code.runs import DATA_FOLDER, RunConfig, RunStore, data_config, execute
 from paper_code.toy import run_toy
@@ -269,7 +269,7 @@ def train_command(options: argparse.Namespace) -> None:
     regularizer = options.regularizer and RegularizerConfig(options.regularizer, options.regularizer_weight)
     size = options.embedding_size
     if size is None:
-        size = embedding_size(options.model, 1, data, options.data_dir)
+        size = base_embedding_size(options.model, num_fields(data, options.data_dir))
     config = RunConfig(
         data=data,
         model=options.model,

@@ -13,7 +13,7 @@ from sklearn.metrics import roc_auc_score
 from tqdm import tqdm
 
 from paper_code.data import SYNTHETIC_LOGS
-from paper_code.models import MODEL_LABELS, MODELS, model_options
+from paper_code.models import MODEL_LABELS, base_embedding_size, model_options
 from paper_code.regularizers import RegularizerConfig
 from paper_code.runs import (
     DATA_FOLDER,
@@ -200,18 +200,12 @@ def run_configs(
         data = data_config(dataset, seed, settings.rows, settings.test_rows, data_folder)
         training = training_for(settings, data.rows)
         for variant in variants(settings.scales):
-            size = embedding_size(variant.model, variant.scale, data, data_folder)
+            size = variant.scale * base_embedding_size(variant.model, num_fields(data, data_folder))
             options = options_for(settings, variant.model) | variant.options
             regularizer = RegularizerConfig(variant.regularizer) if variant.regularizer else None
             config = RunConfig(data, variant.model, size, variant.num_sets, seed, options, training, regularizer)
             configs.append(config)
     return configs
-
-
-def embedding_size(model: str, scale: int, data: DataConfig, data_folder: Path = DATA_FOLDER) -> int:
-    """The scale times the model's base size; of FFM's, a sub-embedding for each of the log's other fields."""
-    others = num_fields(data, data_folder) - 1 if model == "ffm" else 1
-    return MODELS[model].base_size * scale * others
 
 
 @lru_cache
@@ -341,7 +335,7 @@ def results_table(records: Iterable[RunRecord]) -> pd.DataFrame:
     rows = []
     for record in records:
         config = record.config
-        size = config["embedding_size"] // MODELS[config["model"]].base_size
+        size = config["embedding_size"] // base_embedding_size(config["model"], len(record.fields))
         rows.append(
             {
                 "dataset": config["data"]["name"],

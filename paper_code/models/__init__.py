@@ -26,7 +26,8 @@ from paper_code.models.interactions import (
 class Architecture(NamedTuple):
     """A model. The keyword-only arguments of its interaction and its head are its options.
 
-    label: its name in the paper. base_size: the paper's smallest embedding size.
+    label: its name in the paper. base_size: the paper's smallest embedding size; FFM's, which the paper does not name,
+    is the authors' code's, of a sub-embedding.
     factorization_machine: every value has a linear term besides its embedding; and since the interaction is linear in
     a set's embeddings of any one field, several sets would be a larger single one (Appendix B), so it has but one.
     """
@@ -45,11 +46,16 @@ MODELS = {
     "xdeepfm": Architecture("xDeepFM", CompressedInteraction, CompressedHead),
     "dcnv2": Architecture("DCNv2", CrossNetwork),
     "finalmlp": Architecture("FinalMLP", TwoStreams, BilinearFusionHead),
-    "ffm": Architecture("FFM", FieldAwareProducts, SumHead, factorization_machine=True),
+    "ffm": Architecture("FFM", FieldAwareProducts, SumHead, base_size=8, factorization_machine=True),
     "fm": Architecture("FM", PairwiseProducts, SumHead, factorization_machine=True),
     "gdcn": Architecture("GDCN", GatedCrossNetwork),
 }
 MODEL_LABELS = {name: architecture.label for name, architecture in MODELS.items()}
+
+
+def base_embedding_size(name: str, num_fields: int) -> int:
+    """K of the model at the paper's base size; of FFM with a sub-embedding for each of the other fields."""
+    return MODELS[name].base_size * (num_fields - 1 if name == "ffm" else 1)
 
 
 def keyword_options(part: type[nn.Module]) -> dict:
