@@ -296,6 +296,30 @@ def test_options_of_train_reach_the_run(command, places, tmp_path):
     assert (record.config["embedding_size"], record.config["num_sets"], record.config["seed"]) == (3, 2, 4)
 
 
+def test_options_of_other_models_reach_the_run(command, places, tmp_path):
+    further = ["--embedding-size", 3, "--num-sets", 2, "--shared-interaction", "--cin-layers", "4,2"]
+    assert command(*train("mini"), "--model", "xdeepfm", *further, *places)[0] == 0
+    (record,) = RunStore(tmp_path / "results").records()
+    options = record.config["options"]
+    assert (options["cin_layers"], options["shared_interaction"]) == ([4, 2], True)
+
+
+@pytest.mark.parametrize(("weight", "expected"), [([], 1e-5), (["--regularizer-weight", 0.25], 0.25)])
+def test_a_regularizer_reaches_the_run(command, places, tmp_path, weight, expected):
+    model = ["--model", "dcnv2", "--cross-layers", 1, "--block-scales", "--regularizer", "unitary"]
+    assert command(*train("mini"), *model, *weight, *places)[0] == 0
+    (record,) = RunStore(tmp_path / "results").records()
+    assert record.config["regularizer"] == {"name": "unitary", "weight": expected}
+    assert record.config["options"]["block_scales"] is True
+
+
+@pytest.mark.parametrize(("model", "size"), [("dnn", 10), ("nfwfm", 50), ("ffm", None)])
+def test_the_embedding_size_not_given_is_the_models_base(command, places, tiny_profile, tmp_path, model, size):
+    assert command("train", "--dataset", "mini", "--profile", "tiny", "--model", model, *places)[0] == 0
+    (record,) = RunStore(tmp_path / "results").records()
+    assert record.config["embedding_size"] == (size or 8 * (len(record.fields) - 1))
+
+
 def test_another_seed_is_another_run(command, places, tmp_path):
     for seed in (0, 1):
         assert command(*train("mini"), "--seed", seed, *places)[0] == 0
@@ -320,6 +344,11 @@ def test_another_seed_is_another_run(command, places, tmp_path):
         (["--patience", "0"], "patience"),
         (["--batch-size", "0"], "batch.size"),
         (["--model", "dcnv2", "--cross-layers", "0"], "cross.layers"),
+        (["--model", "ffm"], "ffm has no option hidden; its options are none"),
+        (["--regularizer", "ridge"], "regularizer 'ridge' does not exist; expected one of unitary"),
+        (["--regularizer", "unitary"], "projections"),
+        (["--model", "dcnv2", "--regularizer", "unitary", "--regularizer-weight", "-1"], "positive"),
+        (["--regularizer-weight", "1"], "--regularizer-weight without --regularizer"),
     ],
 )
 def test_what_cannot_be_trained(refused, places, tmp_path, arguments, words):

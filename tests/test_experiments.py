@@ -25,6 +25,7 @@ from paper_code.experiments import (
     run_configs,
     sweep,
 )
+from paper_code.regularizers import RegularizerConfig
 from paper_code.runs import DataConfig, RunConfig, RunRecord, RunStore
 from paper_code.training import TrainingConfig
 
@@ -168,6 +169,42 @@ def test_runs_are_ordered_by_seed_and_come_for_the_seeds_asked_for():
     assert [c.hash for c in run_configs("scalability", "criteo_like", "smoke", seeds=[3])] == [
         config.hash for config in configs if config.seed == 3
     ]
+
+
+def test_the_tables_have_every_model_at_every_size():
+    """Table 3: six models, single embedding at five sizes, multi embedding at the four above the base."""
+    configs = run_configs("tables", "criteo_like", "paper", seeds=[0])
+    found = {(c.model, c.embedding_size, c.num_sets) for c in configs}
+    bases = {"dnn": 10, "ipnn": 10, "nfwfm": 50, "xdeepfm": 10, "dcnv2": 10, "finalmlp": 10}
+    single = {(model, base * scale, 1) for model, base in bases.items() for scale in (1, 2, 3, 4, 10)}
+    multi = {(model, base, scale) for model, base in bases.items() for scale in (2, 3, 4, 10)}
+    assert found == single | multi
+    assert len(configs) == 6 * 9
+
+
+@pytest.mark.parametrize(("dataset", "fields"), [("criteo_like", 14), ("avazu_like", 13)])
+def test_ffm_has_a_sub_embedding_for_every_other_field(dataset, fields):
+    (config,) = run_configs("evidence_i", dataset, "laptop", seeds=[0])
+    assert config.embedding_size == 8 * (fields - 1)
+
+
+def test_evidence_iii_has_the_papers_penalty_and_the_released_form_of_it():
+    configs = run_configs("evidence_iii", "criteo_like", "laptop", seeds=[0])
+    kinds = {(c.regularizer is not None, c.options["block_scales"]) for c in configs}
+    assert kinds == {(False, False), (True, False), (True, True)}
+    assert {c.regularizer for c in configs} == {None, RegularizerConfig("unitary", 1e-5)}
+    assert len(configs) == 3 * len(PROFILES["laptop"].scales)
+
+
+def test_a_run_is_described_with_what_sets_it_apart():
+    configs = [run_configs(name, "criteo_like", "laptop", seeds=[3])[-1] for name in ("evidence_iii", "patterns")]
+    assert [describe(config) for config in configs] == [
+        "criteo_like dcnv2 K=100 block_scales 1e-05 unitary seed 3",
+        "criteo_like dcnv2 K=10 x 10 sets 1 norm_divergence seed 3",
+    ]
+    assert len({describe(c) for name in EXPERIMENTS for c in run_configs(name, "avazu_like")}) == len(
+        {c.hash for name in EXPERIMENTS for c in run_configs(name, "avazu_like")}
+    )
 
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS)

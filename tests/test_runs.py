@@ -14,6 +14,7 @@ from paper_code import runs
 from paper_code.data import SYNTHETIC_LOGS, ClickLog, Field
 from paper_code.data.click_log import replaced_folder, split_rows, write_description
 from paper_code.models import build_model, model_options
+from paper_code.regularizers import RegularizerConfig
 from paper_code.runs import DataConfig, RunConfig, RunRecord, RunStore, data_config, execute, load_data, read_record
 from paper_code.spectra import information_abundance, information_abundance_of, singular_values
 from paper_code.training import TrainingConfig, fit
@@ -160,6 +161,14 @@ def test_an_unknown_model_or_option_is_named():
         dataclasses.replace(LAPTOP_RUN, model="deepfm")
     with pytest.raises(ValueError, match=r"dnn has no option .*cross_layers; its options are hidden, dropout"):
         dataclasses.replace(LAPTOP_RUN, model="dnn")
+
+
+def test_the_regularizer_is_part_of_the_run():
+    configs = [dataclasses.replace(LAPTOP_RUN, regularizer=r) for r in (None, RegularizerConfig("unitary"))]
+    configs.append(dataclasses.replace(LAPTOP_RUN, regularizer=RegularizerConfig("unitary", 2e-5)))
+    assert len({config.hash for config in configs}) == 3
+    assert "regularizer" not in configs[0].to_json()
+    assert configs[1].to_json()["regularizer"] == {"name": "unitary", "weight": 1e-5}
 
 
 # The store
@@ -325,6 +334,28 @@ def test_sub_embeddings_are_measured_for_dcnv2_with_one_set(run):
                 block = w[j * K : (j + 1) * K, i * K : (i + 1) * K]
                 expected = information_abundance(matrix.detach().double().numpy() @ block.T)
                 assert found[i, j] == pytest.approx(expected, rel=1e-3)
+
+
+def test_sub_embeddings_of_ffm_are_measured_but_for_the_field_itself():
+    config = dataclasses.replace(tiny_config(), model="ffm", embedding_size=13 * 2, options={})
+    spectra = execute(config, "cpu", threads=1).spectra
+    found = spectra["sub_embedding_information_abundance"]
+    for i, of_field in enumerate(found):
+        assert [j for j, value in enumerate(of_field) if value is None] == [i]
+        assert all(1 <= value <= 2 for value in of_field if value is not None)
+    assert "interaction_norms" not in spectra
+
+
+def test_a_regularizer_changes_the_run_and_one_that_the_model_cannot_have_is_refused():
+    config = tiny_config("dcnv2", 2)
+    plain = execute(config, "cpu", threads=1)
+    with_penalty = dataclasses.replace(config, regularizer=RegularizerConfig("norm_divergence", 100.0))
+    restricted = execute(with_penalty, "cpu", threads=1)
+    assert restricted.parameters == plain.parameters
+    spread = [np.var(np.square(r.spectra["interaction_norms"]), axis=0).mean() for r in (plain, restricted)]
+    assert spread[1] < spread[0]
+    with pytest.raises(ValueError, match="expected num_sets > 1"):
+        execute(dataclasses.replace(with_penalty, num_sets=1), "cpu", threads=1)
 
 
 def test_the_same_config_gives_the_same_record_but_for_the_clock(records):

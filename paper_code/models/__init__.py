@@ -81,7 +81,7 @@ def complete_options(name: str, options: dict) -> dict:
     """
     known = model_options(name)
     if unknown := sorted(options.keys() - known.keys()):
-        raise ValueError(f"{name} has no option {', '.join(unknown)}; its options are {', '.join(known)}")
+        raise ValueError(f"{name} has no option {', '.join(unknown)}; its options are {', '.join(known) or 'none'}")
     return known | options
 
 
