@@ -7,6 +7,7 @@ interactions are the package's own, in float64, with random weights; the single 
 import math
 from collections.abc import Sequence
 
+import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
@@ -41,6 +42,22 @@ def appendix_b_table(seeds: Sequence[int]) -> pd.DataFrame:
                 (seed, label, "ReLU", agreeing_digits(relu, of_single.relu()), unexplained(single, relu, relu=True)),
             ]
     return pd.DataFrame(rows, columns=["seed", "interaction", "projection", "digits", "unexplained"])
+
+
+def summary(table: pd.DataFrame) -> pd.DataFrame:
+    """The table over its seeds, as text: the fewest digits that agree, and the mean unexplained share in per cent."""
+    groups = table.groupby(["interaction", "projection"], sort=False)
+    found = groups.agg(digits=("digits", "min"), unexplained=("unexplained", "mean")).reset_index()
+    digits = [f"{least} or more" if least == MOST_DIGITS else f"{least}" for least in found["digits"]]
+    shares = ["-" if np.isnan(share) else f"{100 * share:.0f} %" for share in found["unexplained"]]
+    return pd.DataFrame(
+        {
+            "interaction": found["interaction"],
+            "projection of the sets": found["projection"],
+            "agreeing digits": digits,
+            "unexplained by the best single embedding": shares,
+        }
+    )
 
 
 @torch.no_grad()

@@ -182,6 +182,11 @@ def parse_seeds(seeds: Sequence[int] | int | str | None, profile: Profile) -> li
     return parsed
 
 
+def seeds_of(profile: str, seeds: Sequence[int] | str | None = None) -> list[int]:
+    """The seeds given, or the profile's. Raises ValueError as `parse_seeds` does, and for an unknown profile."""
+    return parse_seeds(seeds, find("profile", profile, PROFILES))
+
+
 def run_configs(
     experiment: str,
     dataset: str,
@@ -302,7 +307,7 @@ def toy_results(
     profile: str = "laptop", seeds: Sequence[int] | str | None = None, device: str = "auto"
 ) -> tuple[ToyResult, ToyResult]:
     """The toy experiment of Appendix A with D_3 = 3 and with D_3 = 100, for the profile's seeds or those given."""
-    chosen = parse_seeds(seeds, find("profile", profile, PROFILES))
+    chosen = seeds_of(profile, seeds)
     small, large = (run_toy(cardinality, chosen, device=find_device(device)) for cardinality in (3, 100))
     return small, large
 
@@ -394,6 +399,34 @@ def field_measures(records: Sequence[RunRecord]) -> pd.DataFrame:
     return table.assign(share_of_random=table["learned"] / table["random"])
 
 
+def abundance_table(records: Sequence[RunRecord]) -> pd.DataFrame:
+    """Information abundance by model, embedding and scale, means over fields and seeds, as text with two digits.
+
+    per set: of the (D_i, K) matrices; side by side: of the (D_i, M K) matrices of all sets; random: of random matrices
+    of that shape; and side by side over random.
+    """
+    rows = results_table(records)[["model", "embedding", "scale"]]
+    side_by_side = [record.spectra["side_by_side"] for record in records]
+    per_set = [record.spectra.get("per_set", [record.spectra["side_by_side"]]) for record in records]
+
+    def mean(spectra) -> float:
+        return np.mean([information_abundance_of(values) for values in spectra])
+
+    rows = rows.assign(
+        per_set=[np.mean([mean(of_set) for of_set in sets]) for sets in per_set],
+        side_by_side=[mean(fields) for fields in side_by_side],
+        random=[mean(random_spectra(record)) for record in records],
+    )
+    table = rows.groupby(["model", "embedding", "scale"], sort=False).mean().reset_index()
+    table = table.assign(ratio=table["side_by_side"] / table["random"], model=table["model"].map(MODEL_LABELS))
+    numbers = ["per_set", "side_by_side", "random", "ratio"]
+    table[numbers] = table[numbers].map(lambda value: f"{value:.2f}")
+    table["scale"] = ["base" if scale == 1 else f"{scale}x" for scale in table["scale"]]
+    return table.rename(
+        columns={"per_set": "per set", "side_by_side": "side by side", "ratio": "side by side / random"}
+    )
+
+
 def html_table(table: pd.DataFrame) -> str:
     """The table as HTML in the book's style."""
     return table.to_html(index=False, border=0, justify="left", classes="table")
@@ -426,7 +459,7 @@ def logs_table(profile: str = "laptop", seeds: Sequence[int] | str | None = None
     settings = find("profile", profile, PROFILES)
     rows = []
     for name, generate in SYNTHETIC_LOGS.items():
-        for seed in parse_seeds(seeds, settings):
+        for seed in seeds_of(profile, seeds):
             log = generate(seed, settings.rows, settings.test_rows)
             test = log.split(seed).test
             rows.append(
@@ -449,7 +482,7 @@ def logs_table(profile: str = "laptop", seeds: Sequence[int] | str | None = None
 def fields_table(profile: str = "laptop", seeds: Sequence[int] | str | None = None) -> pd.DataFrame:
     """Fields and cardinalities of the first seed's synthetic logs, side by side."""
     settings = find("profile", profile, PROFILES)
-    seed = parse_seeds(seeds, settings)[0]
+    seed = seeds_of(profile, seeds)[0]
     columns = {}
     for name, generate in SYNTHETIC_LOGS.items():
         fields = generate(seed, settings.rows, settings.test_rows).fields
