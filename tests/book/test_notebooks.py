@@ -16,7 +16,8 @@ from paper_code.runs import RunStore
 
 NOTEBOOKS = sorted(BOOK_FOLDER.glob("*.ipynb"))
 PARAMETERS = ["dataset", "profile", "seeds", "device", "results_dir", "figures_dir"]
-FIGURES = ["fig01_spectra", "fig02_information_abundance", "fig04_toy", "fig08_scalability"]
+FIGURES = ["fig01_spectra", "fig02_information_abundance", "fig04_toy", "fig08_scalability", "gdcn_scalability"]
+EXPERIMENTS = ("collapse", "scalability", "gdcn")  # those that have a chapter
 
 
 def committed_files() -> dict[str, int]:
@@ -72,7 +73,7 @@ def test_every_notebook_runs_from_nothing_and_really_trains(smoke):
     folder, notebooks = smoke
     assert [path.name for path in notebooks] == [path.name for path in NOTEBOOKS]
     store = RunStore(folder / "results")
-    needed = {c.hash: c for name in ("collapse", "scalability") for c in run_configs(name, "criteo_like", "smoke")}
+    needed = {c.hash: c for name in EXPERIMENTS for c in run_configs(name, "criteo_like", "smoke")}
     assert len(list(store.records())) == len(needed)
     for config in needed.values():
         assert 0.5 < store.get(config).scores["test_auc"] < 0.85  # better than chance, below the Bayes AUC
@@ -123,6 +124,8 @@ def committed(name: str):
         return figures.toy_figure(*toy_results())[1]
     if name == "fig08_scalability":
         return figures.scalability_figure(records_of("scalability", "criteo_like"))[1]
+    if name == "gdcn_scalability":
+        return figures.scalability_figure(records_of("gdcn", "criteo_like"))[1]
     draw = {"fig01_spectra": figures.spectra_figure, "fig02_information_abundance": figures.abundance_figure}[name]
     return draw(records_of("collapse", "criteo_like"))[1]
 
