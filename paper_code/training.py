@@ -205,14 +205,20 @@ def resident(tensor: Tensor, device: torch.device) -> Tensor:
 
 @contextmanager
 def seeded(device: torch.device, seed: int) -> Iterator[None]:
-    """Random numbers from the seed and deterministic algorithms; both as before afterwards."""
+    """Random numbers from the seed and deterministic algorithms; both as before afterwards.
+
+    New memory is not filled, as PyTorch else does in this mode: nothing here reads it first, and it takes time.
+    """
     before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    fill_before = torch.utils.deterministic.fill_uninitialized_memory
     if device.type == "cuda":
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS is deterministic only with it
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(seed)
         torch.use_deterministic_algorithms(True)
+        torch.utils.deterministic.fill_uninitialized_memory = False
         try:
             yield
         finally:
+            torch.utils.deterministic.fill_uninitialized_memory = fill_before
             torch.use_deterministic_algorithms(before[0], warn_only=before[1])

@@ -110,7 +110,12 @@ def test_the_global_state_is_as_before(log, deterministic, warn_only, fails):
 
     def state():
         flags = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
-        return *flags, torch.random.get_rng_state().tolist(), np.random.get_state()[1].tolist()  # noqa: NPY002
+        return (
+            *flags,
+            torch.utils.deterministic.fill_uninitialized_memory,
+            torch.random.get_rng_state().tolist(),
+            np.random.get_state()[1].tolist(),
+        )  # noqa: NPY002
 
     torch.use_deterministic_algorithms(deterministic, warn_only=warn_only)
     try:
