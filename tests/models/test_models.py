@@ -1,84 +1,34 @@
-"""The models equal an obvious, loop-written version of the paper's equations."""
+"""Sizes, initial weights, parts and errors of the models; test_equations.py has what they compute."""
 
 import pytest
 import torch
-from torch import nn
 
-from paper_code.models import MODELS, build_model, model_options
+from paper_code.models import MODELS, base_embedding_size, build_model, model_options
 from paper_code.models.layers import HiddenBlock
 
 CARDINALITIES = [5, 7, 40, 11]
 N = len(CARDINALITIES)
 K = 3
 HIDDEN = (6, 5)
+MULTI = [name for name, architecture in MODELS.items() if not architecture.factorization_machine]
 PAPER_CARDINALITIES = [27_692] * 38 + [27_704]  # 39 fields, 1.08 million values as in Table 2
 
 
-def small_model(name, num_sets, dropout=0.0, seed=1):
-    return build_model(name, CARDINALITIES, K, num_sets, seed, hidden=HIDDEN, dropout=dropout).double()
+def small_model(name, num_sets, seed=1, **options):
+    if name in MULTI:
+        options = {"hidden": HIDDEN, "dropout": 0.0} | options
+    return build_model(name, CARDINALITIES, K, num_sets, seed, **options).double()
+
+
+def randomise(model) -> None:
+    """Parameters and running statistics away from special values."""
+    generator = torch.Generator().manual_seed(0)
+    for tensor in [*model.parameters(), *(b for b in model.buffers() if b.is_floating_point())]:
+        tensor.data += 0.3 * torch.rand(tensor.shape, generator=generator, dtype=torch.float64)
 
 
 def random_ids(rows, generator):
     return torch.stack([torch.randint(d, (rows,), generator=generator) for d in CARDINALITIES], dim=1)
-
-
-def hidden_block(block: HiddenBlock, m: int, x: torch.Tensor, training: bool) -> torch.Tensor:
-    """Set m of a hidden block (dropout 0) by torch.nn's own linear layer and batch normalisation."""
-    linear, norm = block[0], block[1]
-    width = linear.bias.shape[1]
-    columns = slice(m * width, (m + 1) * width)
-    x = nn.functional.linear(x, linear.weight[m].T, linear.bias[m])
-    mean, variance = norm.running_mean[columns].clone(), norm.running_var[columns].clone()
-    x = nn.functional.batch_norm(x, mean, variance, norm.weight[columns], norm.bias[columns], training=training)
-    return x.relu()
-
-
-def interact(name: str, model, m: int, embeddings: list[torch.Tensor]) -> torch.Tensor:
-    """h^(m) of one row from its N embeddings of set m, as the paper writes it."""
-    x0 = torch.cat(embeddings)
-    if name == "dnn":
-        return x0
-    x = x0
-    for layer in model.interaction.layers:  # x_{l+1} = x_0 * (W x_l + b) + x_l
-        x = x0 * (layer.weight[m].T @ x + layer.bias[m]) + x
-    return x
-
-
-def obvious_forward(name: str, model, ids: torch.Tensor) -> torch.Tensor:
-    projected = []
-    for m in range(model.embedding.num_sets):
-        combined = []
-        for row in ids:
-            embeddings = []
-            for i, x in enumerate(row):
-                first_row = sum(CARDINALITIES[:i])
-                embeddings.append(model.embedding.weight[first_row + x, m * K : (m + 1) * K])
-            combined.append(interact(name, model, m, embeddings))
-        projected.append(hidden_block(model.head.projection, m, torch.stack(combined), model.training))
-    h = sum(projected) / len(projected)
-    for block in model.head.mlp[:-1]:
-        h = hidden_block(block, 0, h, model.training)
-    output = model.head.mlp[-1]
-    return (h @ output.weight[0] + output.bias[0]).flatten()
-
-
-@pytest.mark.parametrize("training", [True, False])
-@pytest.mark.parametrize("num_sets", [1, 4])
-@pytest.mark.parametrize("name", MODELS)
-def test_output_and_gradients_equal_the_loop_over_sets(name, num_sets, training):
-    generator = torch.Generator().manual_seed(0)
-    ids, weights = random_ids(9, generator), torch.rand(9, generator=generator, dtype=torch.float64)
-    model = small_model(name, num_sets).train(training)
-    for p in model.parameters():  # away from special values such as zero biases
-        p.data += 0.3 * torch.randn(p.shape, generator=generator, dtype=torch.float64)
-    expected = obvious_forward(name, model, ids)
-    expected_gradients = torch.autograd.grad((expected * weights).sum(), list(model.parameters()))
-    found = model(ids)
-    found_gradients = torch.autograd.grad((found * weights).sum(), list(model.parameters()))
-    assert found.shape == (9,)
-    torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-10)
-    for (parameter, _), a, b in zip(model.named_parameters(), found_gradients, expected_gradients, strict=True):
-        torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-10, msg=parameter)
 
 
 def mlp_parameters(sets: int, features: int, hidden=(400, 400)) -> int:
@@ -86,39 +36,91 @@ def mlp_parameters(sets: int, features: int, hidden=(400, 400)) -> int:
     return sets * (features * hidden[0] + 3 * hidden[0]) + hidden[0] * hidden[1] + 3 * hidden[1] + hidden[1] + 1
 
 
-@pytest.mark.parametrize(("size", "sets"), [(10, 1), (100, 1), (10, 10)])
-@pytest.mark.parametrize("name", ["dnn", "dcnv2"])
-def test_parameter_counts_at_the_papers_sizes(name, size, sets):
+def parameters_besides_embeddings(name: str, n: int, k: int, m: int) -> int:
+    """By hand, for n fields, embedding size k, m sets and the paper's hyperparameters."""
+    if name in ("fm", "ffm"):
+        return sum(PAPER_CARDINALITIES) + 1
+    if name == "finalmlp":  # two streams of two hidden blocks, and the fusion's two vectors, bias and matrix
+        return m * 2 * (n * k * 400 + 3 * 400 + 400 * 400 + 3 * 400) + 2 * 400 + 1 + 400 * 400
+    if name == "ipnn":
+        return mlp_parameters(m, n * k + n * (n - 1) // 2)
+    if name == "nfwfm":  # weights of ordered pairs, batch normalisation
+        return m * (n * n + 2 * k) + mlp_parameters(m, k)
+    own = {
+        "dnn": 0,
+        "xdeepfm": m * (16 * (n * n + 1) + 16 * (16 * n + 1)) + 33,
+        "dcnv2": m * 4 * (n * k * n * k + n * k),
+        "gdcn": m * 4 * (2 * n * k * n * k + n * k),
+    }
+    return own[name] + mlp_parameters(m, n * k)
+
+
+@pytest.mark.parametrize(("scale", "sets"), [(1, 1), (10, 1), (1, 10)])
+@pytest.mark.parametrize("name", MODELS)
+def test_parameter_counts_at_the_papers_sizes(name, scale, sets):
+    if sets > 1 and name not in MULTI:
+        pytest.skip("single embedding only")
+    size = scale * base_embedding_size(name, 39)
     with torch.device("meta"):
         model = build_model(name, PAPER_CARDINALITIES, size, sets)
-    features = 39 * size
-    expected = sum(PAPER_CARDINALITIES) * size * sets + mlp_parameters(sets, features)
-    if name == "dcnv2":
-        expected += sets * 4 * (features * features + features)
+    expected = sum(PAPER_CARDINALITIES) * size * sets + parameters_besides_embeddings(name, 39, size, sets)
     assert sum(p.numel() for p in model.parameters()) == expected
 
 
-@pytest.mark.parametrize("name", MODELS)
+def test_base_sizes_are_the_papers():
+    sizes = {name: base_embedding_size(name, 39) for name in MODELS}
+    assert sizes.pop("nfwfm") == 50
+    assert sizes.pop("ffm") == 8 * 38
+    assert set(sizes.values()) == {10}
+
+
+def test_a_factor_per_projection_is_a_parameter_each():
+    plain, scaled = (build_model("dcnv2", CARDINALITIES, K, 2, block_scales=scales) for scales in (False, True))
+    further = sum(p.numel() for p in scaled.parameters()) - sum(p.numel() for p in plain.parameters())
+    assert further == 2 * 4 * N * N
+    assert torch.equal(scaled.interaction.layers[0].scales, torch.ones(2, N, N))
+
+
+@pytest.mark.parametrize("name", MULTI)
 def test_one_set_has_the_parameters_of_several_sets_without_the_others(name):
-    one, four = small_model(name, 1), small_model(name, 4)
-    shapes_one = {key: p.shape for key, p in one.named_parameters()}
-    shapes_four = {key: p.shape for key, p in four.named_parameters()}
-    assert shapes_one.keys() == shapes_four.keys()
-    assert four.embedding.weight.shape == (sum(CARDINALITIES), 4 * K)
+    """Of four sets that all hold the one set's weights, the output is the one set's."""
+    one, four = small_model(name, 1).eval(), small_model(name, 4).eval()
+    assert [key for key, _ in one.named_parameters()] == [key for key, _ in four.named_parameters()]
+    randomise(one)
+    state = {}
+    for (key, a), b in zip(one.state_dict().items(), four.state_dict().values(), strict=True):
+        repeats = [y // x for x, y in zip(a.shape, b.shape, strict=True)]
+        assert set(repeats) <= {1, 4}
+        assert repeats.count(4) <= 1
+        state[key] = a.repeat(repeats)
+    four.load_state_dict(state)
+    ids = random_ids(6, torch.Generator().manual_seed(0))
+    torch.testing.assert_close(four(ids), one(ids), rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", MULTI)
+def test_a_shared_interaction_has_the_parameters_of_one_set_beside_the_embeddings(name):
+    one, shared = small_model(name, 1), build_model(name, CARDINALITIES, K, 4, hidden=HIDDEN, shared_interaction=True)
+    of_one, of_shared = ({k: p.shape for k, p in m.named_parameters()} for m in (one, shared))
+    assert of_one.pop("embedding.weight") == (sum(CARDINALITIES), K)
+    assert of_shared.pop("embedding.weight") == (sum(CARDINALITIES), 4 * K)
+    assert of_one == of_shared
 
 
 @pytest.mark.parametrize("name", MODELS)
 def test_int32_and_int64_ids_give_the_same_logits(name):
-    model = small_model(name, 2).eval()
+    model = small_model(name, 2 if name in MULTI else 1).eval()
     ids = random_ids(5, torch.Generator().manual_seed(0))
     assert torch.equal(model(ids), model(ids.int()))
 
 
-def test_the_seed_decides_the_weights_and_the_global_random_state_is_left_alone():
+@pytest.mark.parametrize("name", MODELS)
+def test_the_seed_decides_the_weights_and_the_global_random_state_is_left_alone(name):
     before = torch.random.get_rng_state()
-    weights = [build_model("dcnv2", CARDINALITIES, K, 2, seed).embedding.weight for seed in (0, 0, 1)]
-    assert torch.equal(weights[0], weights[1])
-    assert not torch.equal(weights[0], weights[2])
+    models = [small_model(name, 1, seed) for seed in (0, 0, 1)]
+    states = [torch.cat([p.flatten() for p in model.parameters()]) for model in models]
+    assert torch.equal(states[0], states[1])
+    assert not torch.equal(states[0], states[2])
     assert torch.equal(before, torch.random.get_rng_state())
 
 
@@ -135,6 +137,37 @@ def test_cross_layers_start_as_the_authors_do():
     bound = (6 / (2 * N * 50)) ** 0.5
     assert torch.equal(layer.bias, torch.zeros_like(layer.bias))
     assert 0.99 * bound < layer.weight.abs().max().item() <= bound
+
+
+def test_the_gate_of_gdcn_starts_as_the_cross_layer_does():
+    layer = build_model("gdcn", CARDINALITIES, 50, 2).interaction.layers[0]
+    bound = (6 / (2 * N * 50)) ** 0.5
+    assert 0.99 * bound < layer.gate.abs().max().item() <= bound
+    assert not torch.equal(layer.gate, layer.weight)
+
+
+def test_field_weights_start_standard_normal():
+    weight = build_model("nfwfm", [3] * 60, 2, 4).interaction.weight
+    assert weight.shape == (4, 60, 60)
+    assert weight.mean().item() == pytest.approx(0, abs=0.05)
+    assert weight.std().item() == pytest.approx(1, abs=0.05)
+
+
+def test_the_compressed_layers_start_as_torch_conv1d_does():
+    """The bound is 1 / sqrt(inputs), inputs being the products of the layer's rows and the fields."""
+    for layer, rows in zip(build_model("xdeepfm", [3] * 30, 2, 4).interaction.layers, (30, 16), strict=True):
+        bound = (rows * 30) ** -0.5
+        assert layer.weight.shape == (4, 16, rows, 30)
+        assert 0.99 * bound < layer.weight.abs().max().item() <= bound
+        assert 0 < layer.bias.abs().max().item() <= bound
+
+
+def test_bilinear_fusion_and_linear_terms_start_at_zero():
+    assert not build_model("finalmlp", CARDINALITIES, K).head.weight.any()
+    for name in ("fm", "ffm"):
+        terms = build_model(name, CARDINALITIES, K).linear_terms
+        assert not terms.weight.any()
+        assert not terms.bias.any()
 
 
 def test_hidden_layers_start_as_torch_linear_does():
@@ -175,21 +208,84 @@ def test_projections_give_sub_embeddings():
     torch.testing.assert_close(model.sub_embeddings()[1][2][3], matrices[1][2] @ projections[1, 2, 3].T)
 
 
-def test_a_model_without_sub_embeddings_says_so():
-    with pytest.raises(TypeError, match="Concatenation has no sub-embeddings"):
-        small_model("dnn", 1).sub_embeddings()
+def test_projections_are_those_applied_with_their_factors():
+    """Evidence III in the authors' form: E_i^{->j} is of s_ij W_{i->j}."""
+    model = small_model("gdcn", 2, block_scales=True)
+    randomise(model)
+    layer = model.interaction.layers[0]
+    block = layer.weight[1].T[3 * K :, 2 * K : 3 * K]  # from field 2 to field 3
+    expected = model.embedding_matrices()[1][2] @ (layer.scales[1, 2, 3] * block).T
+    torch.testing.assert_close(model.sub_embeddings()[1][2][3], expected)
+
+
+def test_sets_that_share_an_interaction_share_its_projections():
+    model = small_model("dcnv2", 3, shared_interaction=True)
+    sub, matrices = model.sub_embeddings(), model.embedding_matrices()
+    assert len(sub) == 3
+    assert model.interaction_patterns().shape == (1, N, N)
+    for m in range(3):
+        torch.testing.assert_close(sub[m][1][2], matrices[m][1] @ model.interaction.projections()[0, 1, 2].T)
+
+
+def test_ffm_splits_its_embeddings_among_the_other_fields():
+    """Evidence I: E_i = [E_i^{->1}, ..., E_i^{->i-1}, E_i^{->i+1}, ..., E_i^{->N}]."""
+    model = build_model("ffm", CARDINALITIES, 2 * (N - 1))
+    (sub,), (matrices,) = model.sub_embeddings(), model.embedding_matrices()
+    for i in range(N):
+        assert sub[i][i] is None
+        parts = [sub[i][j] for j in range(N) if j != i]
+        assert {part.shape for part in parts} == {(CARDINALITIES[i], 2)}
+        assert torch.equal(torch.cat(parts, dim=1), matrices[i])
+
+
+def test_the_interaction_pattern_is_the_norm_of_every_projection():
+    model = small_model("dcnv2", 2)
+    patterns, weight = model.interaction_patterns(), model.interaction.layers[0].weight
+    for m in range(2):
+        for i in range(N):
+            for j in range(N):
+                block = weight[m].T[j * K : (j + 1) * K, i * K : (i + 1) * K]
+                assert patterns[m, i, j].item() == pytest.approx(block.square().sum().sqrt().item())
+
+
+def test_side_by_side_matrices_have_the_columns_of_every_set():
+    model = small_model("dnn", 3)
+    per_set = model.embedding_matrices()
+    for i, matrix in enumerate(model.side_by_side_matrices()):
+        assert torch.equal(matrix, torch.cat([per_set[m][i] for m in range(3)], dim=1))
+
+
+@pytest.mark.parametrize("name", ["dnn", "ipnn", "nfwfm", "xdeepfm", "finalmlp", "fm", "ffm"])
+def test_a_model_without_projections_says_so(name):
+    model = small_model(name, 1)
+    with pytest.raises(TypeError, match="has no projections W_i->j; DCNv2 and GDCN have"):
+        model.interaction_patterns()
+    if name != "ffm":
+        with pytest.raises(TypeError, match="has no sub-embeddings; DCNv2, GDCN and FFM have"):
+            model.sub_embeddings()
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"name": "deepfm"}, "model 'deepfm' does not exist; the models are dnn, dcnv2"),
+        ({"name": "deepfm"}, f"model 'deepfm' does not exist; the models are {', '.join(MODELS)}"),
         ({"name": "dnn", "cross_layers": 2}, "dnn has no option cross_layers; its options are hidden, dropout"),
         ({"embedding_size": 0}, "embedding_size"),
         ({"num_sets": 0}, "num_sets"),
         ({"cardinalities": []}, "cardinalities"),
         ({"cardinalities": [3, 0]}, "cardinalities"),
         ({"hidden": ()}, "hidden"),
+        ({"name": "xdeepfm", "cin_layers": ()}, "cin_layers"),
+        ({"name": "xdeepfm", "cin_layers": (3, 0)}, "cin_layers"),
+        ({"cross_layers": 0}, "cross_layers is 0"),
+        (
+            {"name": "ffm", "embedding_size": 10},
+            "10: FFM splits it evenly among the 3 other fields; expected a multiple of 3",
+        ),
+        ({"name": "ffm", "cardinalities": [3]}, "among the 0 other fields"),
+        ({"name": "ffm", "num_sets": 4}, "ffm has no multi-embedding form"),
+        ({"name": "fm", "num_sets": 2}, "fm has no multi-embedding form"),
+        ({"name": "fm", "shared_interaction": True}, "fm has no option shared_interaction; its options are none"),
     ],
 )
 def test_impossible_models_are_refused_by_name(arguments, message):
@@ -199,4 +295,12 @@ def test_impossible_models_are_refused_by_name(arguments, message):
 
 
 def test_the_defaults_are_the_papers():
-    assert model_options("dcnv2") == {"hidden": (400, 400), "dropout": 0.2, "cross_layers": 4}
+    every = {"hidden": (400, 400), "dropout": 0.2, "shared_interaction": False}
+    further = {
+        "ipnn": {"released_form": False},
+        "xdeepfm": {"cin_layers": (16, 16)},
+        "dcnv2": {"cross_layers": 4, "block_scales": False},
+        "gdcn": {"cross_layers": 4, "block_scales": False},
+    }
+    for name in MODELS:
+        assert model_options(name) == (every | further.get(name, {}) if name in MULTI else {})

@@ -1,0 +1,292 @@
+"""Output and gradients of every model equal a loop over rows, sets, fields and pairs that is written as the paper's
+equations are, in float64."""
+
+import pytest
+import torch
+from torch import nn
+
+from paper_code.models import MODELS, build_model
+
+CARDINALITIES = [5, 7, 40, 11]
+N, K = len(CARDINALITIES), 6
+MULTI = [name for name, architecture in MODELS.items() if not architecture.factorization_machine]
+CASES = [
+    *((name, num_sets, {}) for name in MODELS for num_sets in (1, 4) if num_sets == 1 or name in MULTI),
+    *((name, 4, {"shared_interaction": True}) for name in MULTI),
+    ("ipnn", 1, {"released_form": True}),
+    ("ipnn", 4, {"released_form": True}),
+    ("dcnv2", 1, {"block_scales": True}),
+    ("dcnv2", 4, {"block_scales": True, "cross_layers": 1}),
+    ("gdcn", 4, {"block_scales": True}),
+    ("xdeepfm", 1, {"cin_layers": (3,)}),
+    ("xdeepfm", 4, {"cin_layers": (4, 2, 3)}),
+    *(
+        (name, num_sets, {"hidden": hidden})
+        for name in ("dnn", "finalmlp")
+        for num_sets in (1, 4)
+        for hidden in [(6,), (6, 5, 4)]
+    ),
+]
+
+
+def random_model(name, num_sets, cardinalities=CARDINALITIES, **options):
+    """In float64 without dropout, its parameters and running statistics away from special values such as zero."""
+    defaults = {"hidden": (6, 5), "dropout": 0.0} if name in MULTI else {}
+    model = build_model(name, cardinalities, K, num_sets, seed=1, **(defaults | options)).double()
+    generator = torch.Generator().manual_seed(0)
+    for tensor in [*model.parameters(), *(b for b in model.buffers() if b.is_floating_point())]:
+        tensor.data += 0.3 * torch.rand(tensor.shape, generator=generator, dtype=torch.float64)
+    return model
+
+
+def random_ids(rows=9, cardinalities=CARDINALITIES):
+    generator = torch.Generator().manual_seed(2)
+    return torch.stack([torch.randint(d, (rows,), generator=generator) for d in cardinalities], dim=1)
+
+
+# Parts
+
+
+def batch_norm(norm, m: int, x: torch.Tensor) -> torch.Tensor:
+    """Set m's part of a batch normalisation, of (rows, features)."""
+    part = slice(m * x.shape[1], (m + 1) * x.shape[1])
+    mean, variance = (
+        (x.mean(0), x.var(0, correction=0)) if norm.training else (norm.running_mean[part], norm.running_var[part])
+    )
+    return (x - mean) / (variance + norm.eps).sqrt() * norm.weight[part] + norm.bias[part]
+
+
+def hidden_block(block, m: int, x: torch.Tensor) -> torch.Tensor:
+    """Linear, batch normalisation, ReLU of set m, of (rows, features)."""
+    linear, norm = block[0], block[1]
+    return batch_norm(norm, m, x @ linear.weight[m] + linear.bias[m]).relu()
+
+
+def of_every_set(function, xs: list[torch.Tensor], shared: bool) -> list[torch.Tensor]:
+    """function(m, rows) of every set's rows; if it is shared, all sets' rows go through it together."""
+    if shared:
+        return list(function(0, torch.cat(xs)).split(len(xs[0])))
+    return [function(m, x) for m, x in enumerate(xs)]
+
+
+def mean_head(head, xs: list[torch.Tensor], shared: bool) -> torch.Tensor:
+    projected = of_every_set(lambda m, x: hidden_block(head.projection, m, x), xs, shared)
+    h = sum(projected) / len(projected)
+    for block in head.mlp[:-1]:
+        h = hidden_block(block, 0, h)
+    return (h @ head.mlp[-1].weight[0] + head.mlp[-1].bias[0]).flatten()
+
+
+# Interactions of one row, from its N embeddings in set m
+
+
+def inner_products(interaction, m, e):
+    products = [(e[i] * e[j]).sum() for i in range(N) for j in range(i + 1, N)]
+    return torch.stack(products) if interaction.products_only else torch.cat([*e, torch.stack(products)])
+
+
+def field_weighted_sum(interaction, m, e):
+    return sum(interaction.weight[m, i, j] * e[i] * e[j] for i in range(N) for j in range(N))
+
+
+def compressed_interaction(interaction, m, e):
+    x, sums = e, []
+    for layer in interaction.layers:
+        w, b = layer.weight[m], layer.bias[m]
+        x = [
+            (sum(w[h, i, j] * x[i] * e[j] for i in range(len(x)) for j in range(N)) + b[h]).relu()
+            for h in range(len(w))
+        ]
+        sums += [row.sum() for row in x]
+    return torch.stack(sums)
+
+
+def cross_network(interaction, m, e):
+    x0 = x = torch.cat(e)
+    for layer in interaction.layers:
+        w = layer.weight[m].T.clone()
+        if layer.scales is not None:
+            for i in range(N):
+                for j in range(N):
+                    w[j * K : (j + 1) * K, i * K : (i + 1) * K] *= layer.scales[m, i, j]
+        product = x0 * (w @ x + layer.bias[m])
+        if hasattr(layer, "gate"):
+            product = product * torch.sigmoid(layer.gate[m].T @ x)
+        x = product + x
+    return x
+
+
+def pairwise_sum(interaction, m, e):
+    return sum((e[i] * e[j]).sum() for i in range(N) for j in range(i + 1, N)).reshape(1)
+
+
+def field_aware_sum(interaction, m, e):
+    size = K // (N - 1)
+    others = [[j for j in range(N) if j != i] for i in range(N)]
+    sub = [{j: e[i][n * size : (n + 1) * size] for n, j in enumerate(others[i])} for i in range(N)]
+    return sum((sub[i][j] * sub[j][i]).sum() for i in range(N) for j in range(i + 1, N)).reshape(1)
+
+
+INTERACTIONS = {
+    "dnn": lambda interaction, m, e: torch.cat(e),
+    "ipnn": inner_products,
+    "nfwfm": field_weighted_sum,
+    "xdeepfm": lambda interaction, m, e: torch.cat(e),
+    "dcnv2": cross_network,
+    "gdcn": cross_network,
+    "finalmlp": lambda interaction, m, e: torch.cat(e),
+    "fm": pairwise_sum,
+    "ffm": field_aware_sum,
+}
+
+
+def obvious_logits(name: str, model, ids: torch.Tensor, shared: bool) -> torch.Tensor:
+    interaction, head = model.interaction, model.head
+    starts = [sum(CARDINALITIES[:i]) for i in range(N)]
+
+    def combined(interact) -> list[torch.Tensor]:
+        """[set] -> (rows, features)."""
+        return [
+            torch.stack(
+                [
+                    interact(
+                        interaction,
+                        0 if shared else m,
+                        [model.embedding.weight[starts[i] + x, m * K : (m + 1) * K] for i, x in enumerate(row)],
+                    )
+                    for row in ids
+                ]
+            )
+            for m in range(model.embedding.num_sets)
+        ]
+
+    h = combined(INTERACTIONS[name])
+    if name in ("fm", "ffm"):
+        linear = [sum(model.linear_terms.weight[starts[i] + x, 0] for i, x in enumerate(row)) for row in ids]
+        return h[0].flatten() + torch.stack(linear) + model.linear_terms.bias
+    if name == "nfwfm":
+        h = of_every_set(lambda m, x: batch_norm(interaction.norm, m, x), h, shared)
+    if name == "xdeepfm":
+        compressed = combined(compressed_interaction)
+        return mean_head(head.dnn, h, shared) + head.linear(sum(compressed) / len(compressed)).flatten()
+    if name == "finalmlp":
+        return finalmlp_logits(interaction, head, h, shared)
+    return mean_head(head, h, shared)
+
+
+def finalmlp_logits(interaction, head, h, shared):
+    means = []
+    for stream in (0, 1):
+
+        def mlp(m, x, stream=stream):
+            linear, norm = interaction.first[0], interaction.first[1]
+            width = linear.bias.shape[1] // 2
+            columns = slice(stream * width, (stream + 1) * width)
+            x = batch_norm(norm, 2 * m + stream, x @ linear.weight[m][:, columns] + linear.bias[m][columns]).relu()
+            for block in interaction.others:
+                x = hidden_block(block, 2 * m + stream, x)
+            return x
+
+        outputs = of_every_set(mlp, h, shared)
+        means.append(sum(outputs) / len(outputs))
+    x, y = means
+    weight_x, weight_y = head.linear.weight[0].chunk(2)
+    bilinear = torch.stack([a @ head.weight @ b for a, b in zip(x, y, strict=True)])
+    return x @ weight_x + y @ weight_y + head.linear.bias + bilinear
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize(("name", "num_sets", "options"), CASES)
+def test_output_and_gradients_equal_the_loop(name, num_sets, options, training):
+    model, ids = random_model(name, num_sets, **options).train(training), random_ids()
+    weights = torch.rand(len(ids), generator=torch.Generator().manual_seed(3), dtype=torch.float64)
+    expected = obvious_logits(name, model, ids, options.get("shared_interaction", False))
+    expected_gradients = torch.autograd.grad((expected * weights).sum(), list(model.parameters()))
+    found = model(ids)
+    found_gradients = torch.autograd.grad((found * weights).sum(), list(model.parameters()))
+    assert found.shape == (len(ids),)
+    assert found.std() > 1e-4
+    torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-10)
+    for (parameter, _), a, b in zip(model.named_parameters(), found_gradients, expected_gradients, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-8, atol=1e-9, msg=parameter)
+
+
+def test_the_running_statistics_of_a_shared_layer_are_those_of_all_sets_rows():
+    model, ids = random_model("dnn", 4, shared_interaction=True).train(), random_ids()
+    linear, norm = model.head.projection[0], model.head.projection[1]
+    rows = torch.cat(list(model.embedding(ids).flatten(2).unbind(dim=1))) @ linear.weight[0] + linear.bias[0]
+    expected = 0.9 * norm.running_mean + 0.1 * rows.mean(dim=0)
+    model(ids)
+    torch.testing.assert_close(norm.running_mean, expected.detach())
+
+
+# Permutation of the fields
+
+ORDER = [2, 0, 3, 1]  # new field a is old field ORDER[a]; not its own inverse
+
+
+def permuted(name: str, model) -> nn.Module:
+    """The model of the permuted fields with the same weights, moved to where they belong."""
+    cardinalities = [CARDINALITIES[i] for i in ORDER]
+    starts = [sum(CARDINALITIES[:i]) for i in range(N)]
+    rows = torch.tensor([starts[i] + x for i in ORDER for x in range(CARDINALITIES[i])])
+    features = torch.tensor([i * K + k for i in ORDER for k in range(K)])  # of concatenated embeddings
+    fields = torch.tensor(ORDER)
+    pairs = [(i, j) for i in range(N) for j in range(i + 1, N)]
+    moved_pairs = [N * K + pairs.index(tuple(sorted((ORDER[a], ORDER[b])))) for a, b in pairs]
+    state = dict(model.state_dict())
+
+    def move(key: str, axis: int, index: torch.Tensor) -> None:
+        state[key] = state[key].index_select(axis, index)
+
+    move("embedding.weight", 0, rows)
+    if name in ("fm", "ffm"):
+        move("linear_terms.weight", 0, rows)
+    if name == "ffm":
+        move_sub_embeddings(state, cardinalities)
+    if name in ("dnn", "dcnv2", "gdcn"):
+        move("head.projection.0.weight", 1, features)
+    if name == "ipnn":
+        move("head.projection.0.weight", 1, torch.cat([features, torch.tensor(moved_pairs)]))
+    if name == "nfwfm":
+        move("interaction.weight", 1, fields)
+        move("interaction.weight", 2, fields)
+    if name == "xdeepfm":
+        move("interaction.layers.0.weight", 2, fields)
+        for number in range(len(model.interaction.layers)):
+            move(f"interaction.layers.{number}.weight", 3, fields)
+        move("head.dnn.projection.0.weight", 1, features)
+    if name == "finalmlp":
+        move("interaction.first.0.weight", 1, features)
+    if name in ("dcnv2", "gdcn"):
+        for number in range(len(model.interaction.layers)):
+            for part in ("weight", "gate") if name == "gdcn" else ("weight",):
+                move(f"interaction.layers.{number}.{part}", 1, features)
+                move(f"interaction.layers.{number}.{part}", 2, features)
+            move(f"interaction.layers.{number}.bias", 1, features)
+    other = random_model(name, model.embedding.num_sets, cardinalities)
+    other.load_state_dict(state)
+    return other
+
+
+def move_sub_embeddings(state: dict, cardinalities: list[int]) -> None:
+    """FFM: new field a's sub-embedding for new field b is old field ORDER[a]'s for old field ORDER[b]."""
+    size, start, old = K // (N - 1), 0, state["embedding.weight"].clone()
+    for a in range(N):
+        rows = slice(start, start + cardinalities[a])
+        start += cardinalities[a]
+        for b in range(N):
+            if a != b:
+                place_new, place_old = b - (b > a), ORDER[b] - (ORDER[b] > ORDER[a])
+                columns = [slice(place * size, (place + 1) * size) for place in (place_new, place_old)]
+                state["embedding.weight"][rows, columns[0]] = old[rows, columns[1]]
+
+
+@pytest.mark.parametrize(("name", "num_sets"), [(n, m) for n in MODELS for m in (1, 4) if m == 1 or n in MULTI])
+def test_a_permutation_of_fields_with_their_weights_changes_nothing(name, num_sets):
+    model, ids = random_model(name, num_sets).eval(), random_ids()
+    other = permuted(name, model).eval()
+    torch.testing.assert_close(other(ids[:, ORDER]), model(ids), rtol=1e-11, atol=1e-11)
+    other.load_state_dict(model.state_dict())  # unmoved, they give something else
+    lowest = ids.clamp(max=min(CARDINALITIES) - 1)
+    assert not torch.allclose(other(lowest[:, ORDER]), model(lowest), rtol=1e-4)
