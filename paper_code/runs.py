@@ -1,5 +1,6 @@
 """A run is a value: its config says everything that decides the result, its record everything that came of it."""
 
+import ctypes
 import hashlib
 import json
 import os
@@ -325,7 +326,9 @@ def processor() -> str:
 
 
 def reset_peak_memory() -> None:
-    """Let the peaks count from now, where the system can (Linux, CUDA)."""
+    """Let the peaks count from now, without what earlier runs left behind, where the system can (Linux, CUDA)."""
+    with suppress(AttributeError, OSError, TypeError):
+        ctypes.CDLL(None).malloc_trim(0)
     with suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
     if torch.cuda.is_available():

@@ -1,10 +1,11 @@
 """Fit and evaluate one model by the paper's protocol (Appendix C.2). Nothing here knows about files."""
 
+import ctypes
 import math
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from copy import deepcopy
 from dataclasses import dataclass, field
 
@@ -102,12 +103,15 @@ def fit(
     penalty: called with the model and the ids of every step, added to its loss, and trained with the model; the losses
     reported are without it.
     after_epoch: called with the model after every epoch; what it returns is kept in that epoch's measurements.
-    Sets PyTorch's flush-denormal mode for the process: Adam's moments of rare values would become denormal and slow.
+    Changes two settings of the process, for speed: PyTorch flushes denormal numbers to zero, which Adam's moments of
+    rare values would become; and on a CPU freed memory is kept for the next step, see `keep_freed_memory`.
     Raises ValueError if a part of the split has no clicks or nothing else, FloatingPointError if the loss diverges.
     """
     device = find_device(device)
     check_labels(log.labels, split)
     torch.set_flush_denormal(True)
+    if device.type == "cpu":
+        keep_freed_memory()
     ids, labels = resident(torch.from_numpy(log.ids), device), resident(torch.from_numpy(log.labels), device)
     model.to(device)
     parameters = list(model.parameters())
@@ -201,6 +205,18 @@ def resident(tensor: Tensor, device: torch.device) -> Tensor:
     if device.type == "cuda" and tensor.nbytes < torch.cuda.mem_get_info(device)[0] / 2:
         return tensor.to(device)
     return tensor
+
+
+def keep_freed_memory() -> None:
+    """Let the process keep the memory that it frees, where the C library is glibc.
+
+    By default a large tensor is a mapping of its own, given back when it is freed: in every step the system then has
+    to find and to clear pages anew, which is a good part of the step at the paper's sizes.
+    """
+    with suppress(AttributeError, OSError, TypeError):  # another C library
+        mallopt = ctypes.CDLL(None).mallopt
+        mallopt(-4, 0)  # M_MMAP_MAX: no mappings
+        mallopt(-1, -1)  # M_TRIM_THRESHOLD: nothing is given back
 
 
 @contextmanager

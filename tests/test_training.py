@@ -114,8 +114,8 @@ def test_the_global_state_is_as_before(log, deterministic, warn_only, fails):
             *flags,
             torch.utils.deterministic.fill_uninitialized_memory,
             torch.random.get_rng_state().tolist(),
-            np.random.get_state()[1].tolist(),
-        )  # noqa: NPY002
+            np.random.get_state()[1].tolist(),  # noqa: NPY002
+        )
 
     torch.use_deterministic_algorithms(deterministic, warn_only=warn_only)
     try:
@@ -139,6 +139,14 @@ def test_algorithms_are_deterministic_in_training(log):
         after_epoch=lambda model: flags.append(torch.are_deterministic_algorithms_enabled()) or {},
     )
     assert flags == [True]
+
+
+def test_it_trains_the_same_where_the_c_library_is_another(log, monkeypatch):
+    models = [small_model() for _ in range(2)]
+    run(models[0], log, max_epochs=1)
+    monkeypatch.setattr("ctypes.CDLL", lambda name: object())
+    run(models[1], log, max_epochs=1)
+    assert equal_weights(*models)
 
 
 # Early stopping

@@ -9,7 +9,7 @@ sets of the base size. FFM and FM have one set, and only scale 1.
 The peer is each model as one would write it first: a table and an interaction per set, of torch.nn's own layers, called
 in a Python loop. Before anything is timed, it must have as many parameters as ours and, in miniature, the same logits.
 Ours and the peer take steps in turn in one process, so that the ratio holds when the machine's speed drifts; both with
-PyTorch's default settings, not the deterministic algorithms of `paper_code.training.fit`.
+the process settings of `paper_code.training.fit`, but not its deterministic algorithms.
 """
 
 import argparse
@@ -25,13 +25,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from paper_code.models import MODEL_LABELS, MODELS, build_model
+from paper_code.models import MODEL_LABELS, MODELS, base_embedding_size, build_model
 from paper_code.runs import peak_memory, processor
-from paper_code.training import find_device
+from paper_code.training import find_device, keep_freed_memory
 
 FIELDS, VALUES, BATCH = 39, 1_080_000, 2048
 CARDINALITIES = [VALUES // FIELDS] * (FIELDS - 1) + [VALUES - VALUES // FIELDS * (FIELDS - 1)]
-FFM_SIZE = 8 * (FIELDS - 1)  # the authors' sub-embeddings of size 8 for the other fields
 WARM_UP_STEPS = 2  # the second has gradients, moments and activations at once: the peak of memory
 TOGETHER = 16e9  # bytes of both models with their gradients and moments, above which they are not timed in turn
 
@@ -270,6 +269,9 @@ def stepper(model: nn.Module, device: torch.device):
 def measure(case: Case, who: tuple[str, ...], device: str, steps: int) -> tuple[list[list[float]], int]:
     """Seconds of each step of those in BUILDERS that take turns, and the peak bytes of the process (CUDA: device)."""
     found = find_device(device)
+    torch.set_flush_denormal(True)  # the settings of `paper_code.training.fit`, for both
+    if found.type == "cpu":
+        keep_freed_memory()
     steppers = [stepper(BUILDERS[name](case.model, CARDINALITIES, *case[1:]), found) for name in who]
     for _ in range(WARM_UP_STEPS):
         for step in steppers:
@@ -310,7 +312,7 @@ def compare(case: Case, parameters: int, device: str, steps: int) -> dict:
 def cases(models: list[str], scales: list[int]) -> list[Case]:
     found = []
     for model in models:
-        size = FFM_SIZE if model == "ffm" else MODELS[model].base_size
+        size = base_embedding_size(model, FIELDS)
         for scale in scales:
             if scale == 1:
                 found.append(Case(model, size, 1))
