@@ -138,6 +138,7 @@ def scalability_figure(records: Sequence[RunRecord]) -> tuple[Figure, pd.DataFra
     dataset, models = table["dataset"].iloc[0], list(table["model"].unique())
     ours, published = gains(table), published_gains(dataset, models)
     seeds = table["seed"].nunique()
+    scales = sorted({*ours["scale"], *published["scale"]})
     with style():
         figure, panels = plt.subplots(1, 2, figsize=(8.0, 3.7), sharex=True)
         titles = (f"Published: {published_dataset(dataset)}", f"Ours: {log_title(records[0])}, {seeds} seeds")
@@ -156,7 +157,7 @@ def scalability_figure(records: Sequence[RunRecord]) -> tuple[Figure, pd.DataFra
                 )
             axes.axhline(0, color=GREY, lw=0.8)
             axes.set_xscale("log")
-            axes.set_xticks(sorted(table["scale"].unique()), [f"{s}x" for s in sorted(table["scale"].unique())])
+            axes.set_xticks(scales, [f"{scale}x" for scale in scales])
             axes.minorticks_off()
             axes.set(xlabel="model size", ylabel="test AUC, gain over the base model", title=title)
         panels[0].legend(*panels[1].get_legend_handles_labels(), fontsize="small")

@@ -338,7 +338,8 @@ def test_sizes_ascend_on_every_line_and_the_ticks_name_them():
     figure, data = scalability_figure(make_sweep())
     for _, line in data.groupby(["source", "model", "embedding"]):
         assert all(a < b for a, b in pairwise(line["scale"]))
-    assert [label.get_text() for label in figure.axes[1].get_xticklabels()] == ["1x", "2x", "10x"]
+    ticks = [label.get_text() for label in figure.axes[1].get_xticklabels()]
+    assert ticks == ["1x", "2x", "3x", "4x", "10x"]  # ours have no 3x and 4x, the published do
 
 
 def test_the_figure_follows_the_records():
