@@ -1,14 +1,17 @@
 """Claims of the paper as rules on records: effect, interval over seeds, verdict.
 
-The rules were fixed before any record of the laptop sweep was looked at, while it was running; trial runs of one epoch
-and at the smoke profile had been seen by then, and so had the toy experiment's result. They are not changed after.
+A claim has one or several effects, each measured once per seed, paired by seed where two runs are compared. An effect
+holds if its confidence interval (Student's t over seeds, 95 % divided among the claim's effects after Bonferroni) lies
+wholly on the claimed side of its bound. All hold: reproduced; some: partly reproduced; none: not reproduced; an effect
+with fewer than three seeds: not tested. The ledger judges all claims once more together: `corrected_verdicts`.
 
-A claim has one or several effects, each measured once per seed. An effect holds if its confidence interval (Student's
-t over seeds, 95 % divided among the claim's effects after Bonferroni) lies wholly on the claimed side of its bound. All
-hold: reproduced; some: partly reproduced; none: not reproduced; fewer than three seeds: not tested.
+When the rules were fixed. Those of `collapse_claim` and `scalability_claims`: before any record of the laptop sweep on
+criteo_like was looked at, and so for DNN and DCNv2 there; those of the toy experiment and of Appendix B: with the
+outcome known. All others: before their own runs, though after the records of DNN, DCNv2 and GDCN at the laptop profile
+and after the first study that the data card of the synthetic logs tells of. They are not changed after.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
 
@@ -16,15 +19,36 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from paper_code.experiments import field_measures, html_table, results_table
+from paper_code.appendix_b import appendix_b_table
+from paper_code.experiments import (
+    EXPERIMENTS,
+    PAPER_MODELS,
+    PROFILES,
+    RESULTS_FOLDER,
+    find,
+    seeds_of,
+    stored_records,
+    toy_results,
+)
 from paper_code.models import MODEL_LABELS
-from paper_code.published import published_auc, published_dataset, published_gain
+from paper_code.published import PUBLISHED_AVERAGE_GAIN, published_auc, published_dataset, published_gain
 from paper_code.runs import RunRecord
+from paper_code.tables import (
+    PLAIN,
+    field_measures,
+    html_table,
+    law_correlations,
+    pattern_measures,
+    results_table,
+    set_spread,
+)
 from paper_code.toy import ToyResult
 
 MINIMUM_SEEDS = 3
 # "A slightly higher AUC at 0.001-level is regarded significant" (the paper's footnote 2)
 SIGNIFICANT_AUC = 0.001
+FALSE_DISCOVERY_RATE = 0.05
+NOT_TESTED, REPRODUCED, PARTLY, NOT_REPRODUCED = "not tested", "reproduced", "partly reproduced", "not reproduced"
 
 
 @dataclass(frozen=True)
@@ -38,9 +62,13 @@ class Effect:
     published: float = float("nan")
 
     @property
+    def tested(self) -> bool:
+        return len(self.values) >= MINIMUM_SEEDS
+
+    @property
     def mean(self) -> float:
-        """Over seeds."""
-        return float(np.mean(self.values))
+        """Over seeds; NaN if there is none."""
+        return float(np.mean(self.values)) if len(self.values) else float("nan")
 
     def interval(self, confidence: float) -> tuple[float, float]:
         """Student's t confidence interval of the mean over seeds."""
@@ -52,16 +80,31 @@ class Effect:
         low, high = self.interval(confidence)
         return high < self.bound if self.side == "below" else low > self.bound
 
+    @property
+    def p_value(self) -> float:
+        """Of Student's t test of the mean against the bound, two-sided: the effect holds at confidence c if it lies on
+        the claimed side with a p-value below 1 - c. On the other side it is 1."""
+        distance = (self.mean - self.bound) * (1 if self.side == "above" else -1)
+        error = np.std(self.values, ddof=1) / np.sqrt(len(self.values))
+        if distance <= 0:
+            return 1.0
+        return float(2 * stats.t.sf(distance / error, len(self.values) - 1)) if error > 0 else 0.0
+
 
 @dataclass(frozen=True)
 class Claim:
-    """A claim of the paper in our words, its section, the rule that decides, and what was measured."""
+    """A claim of the paper in our words, its section, the rule that decides, and what was measured.
+
+    dataset: the log, "" if it needs none. chapter: the notebook that measures it.
+    """
 
     name: str
     section: str
     statement: str
     rule: str
     effects: tuple[Effect, ...]
+    dataset: str = ""
+    chapter: str = ""
 
     @property
     def confidence(self) -> float:
@@ -70,23 +113,90 @@ class Claim:
 
     @property
     def verdict(self) -> str:
-        if min(len(effect.values) for effect in self.effects) < MINIMUM_SEEDS:
-            return "not tested"
-        held = [effect.holds(self.confidence) for effect in self.effects]
-        return "reproduced" if all(held) else "partly reproduced" if any(held) else "not reproduced"
+        if not all(effect.tested for effect in self.effects):
+            return NOT_TESTED
+        return verdict_of([effect.holds(self.confidence) for effect in self.effects])
+
+    @property
+    def command(self) -> str:
+        """That recomputes it, in a shell at the project's root."""
+        log = f" -p dataset {self.dataset}" if self.dataset else ""
+        return f"papermill{log} book/{self.chapter}.ipynb _build/{self.chapter}.ipynb"
+
+
+def verdict_of(held: Sequence[bool]) -> str:
+    return REPRODUCED if all(held) else PARTLY if any(held) else NOT_REPRODUCED
+
+
+def corrected_verdicts(claims: Sequence[Claim]) -> list[str]:
+    """The verdicts if all effects of all claims are judged together, with a false discovery rate of 5 %.
+
+    An effect then holds if it does in its claim and by Benjamini and Hochberg (1995) on all p-values as well.
+    """
+    tested = [effect for claim in claims if claim.verdict != NOT_TESTED for effect in claim.effects]
+    if not tested:
+        return [NOT_TESTED] * len(claims)
+    adjusted = iter(stats.false_discovery_control([effect.p_value for effect in tested]))
+    return [
+        NOT_TESTED
+        if claim.verdict == NOT_TESTED
+        else verdict_of([(next(adjusted) < FALSE_DISCOVERY_RATE) & e.holds(claim.confidence) for e in claim.effects])
+        for claim in claims
+    ]
+
+
+class Runs:
+    """The table of some records, and from it one number per seed.
+
+    dataset, scales: what the records are meant to hold; None: what they hold.
+    """
+
+    def __init__(self, records: Sequence[RunRecord], dataset: str | None = None, scales: Sequence[int] | None = None):
+        self.records = list(records)
+        self.table = results_table(self.records).assign(number=range(len(self.records)))
+        self.dataset = dataset or str(self.table["dataset"].iloc[0])
+        self.scales = sorted(scales or self.table["scale"].unique())
+
+    @property
+    def largest(self) -> int:
+        return self.scales[-1]
+
+    def __call__(
+        self, value: str, model: str, embedding: str = "SE", scale: int | None = None, variant: str = PLAIN
+    ) -> pd.Series:
+        """seed -> the value of the run of that seed, without the seeds that lack it. scale: None is the largest."""
+        t, scale = self.table, scale or self.largest
+        embedding = "SE" if scale == 1 else embedding
+        of_run = (t["model"] == model) & (t["variant"] == variant) & (t["embedding"] == embedding)
+        return t[of_run & (t["scale"] == scale)].set_index("seed")[value]
+
+    def records_of(self, model: str, embedding: str = "SE", scale: int | None = None) -> list[RunRecord]:
+        """The plain model's records at that size."""
+        return [self.records[number] for number in self("number", model, embedding, scale)]
+
+
+def difference(a: pd.Series, b: pd.Series) -> list[float]:
+    """a - b of the seeds that both have."""
+    return (a - b).dropna().tolist()
+
+
+def ratio(a: pd.Series, b: pd.Series) -> list[float]:
+    """a / b of the seeds that both have."""
+    return (a / b).dropna().tolist()
 
 
 def toy_claim(small: ToyResult, large: ToyResult) -> Claim:
     """Figure 4."""
     if small.seeds != large.seeds:
         raise ValueError(f"the seeds differ, {small.seeds} and {large.seeds}: expected pairs")
-    difference = small.information_abundance[:, -1] - large.information_abundance[:, -1]
+    fall = small.information_abundance[:, -1] - large.information_abundance[:, -1]
     return Claim(
         "toy-collapse",
         "Section 4.1, Figure 4",
         "In the toy experiment, interacting with a low-information-abundance matrix collapses the trained one.",
         "IA(E1) after training is lower with the small field 3 than with the large one, paired by seed.",
-        (Effect("IA(E1), small minus large", difference, "below", 0.0),),
+        (Effect("IA(E1), small minus large", fall, "below", 0.0),),
+        chapter="fig04_toy",
     )
 
 
@@ -103,63 +213,423 @@ def appendix_b_claim(table: pd.DataFrame) -> Claim:
         "Without a non-linearity, multi embedding is single embedding; a non-linear projection ends that.",
         "Without one, both agree in more than 11 decimal digits of the largest value; with ReLU, in fewer than 2.",
         tuple(effects),
+        chapter="appendix_b",
     )
 
 
-def collapse_claim(records: Sequence[RunRecord]) -> Claim:
-    """Figures 1b and 2. records: of one model and size, one per seed."""
-    ratios = [float(field_measures([record])["share_of_random"].mean()) for record in records]
-    return Claim(
-        "embedding-collapse",
-        "Section 3, Figures 1b and 2",
-        "The information abundance of learned embedding matrices is far below that of random ones.",
-        "Learned over random information abundance, averaged over all fields, is below one half.",
-        (Effect("IA(learned) / IA(random), mean over fields", ratios, "below", 0.5),),
+# Of records: each takes the records of its experiment, and the data set and sizes that they are meant to hold if some
+# may be missing.
+
+
+def collapse_claims(records: Sequence[RunRecord], dataset: str | None = None, scales=None) -> list[Claim]:
+    """Figures 1b and 2."""
+    runs = Runs(records, dataset, scales)
+    ratios = [float(field_measures([record])["share_of_random"].mean()) for record in runs.records_of("dcnv2")]
+    return [
+        Claim(
+            "embedding-collapse",
+            "Section 3, Figures 1b and 2",
+            "The information abundance of learned embedding matrices is far below that of random ones.",
+            "Learned over random information abundance, averaged over all fields, is below one half.",
+            (Effect("IA(learned) / IA(random), mean over fields", ratios, "below", 0.5),),
+            runs.dataset,
+            "fig02_collapse",
+        )
+    ]
+
+
+def law_claims(
+    records: Sequence[RunRecord], dataset: str | None = None, scales=None, model: str | None = None
+) -> list[Claim]:
+    """Figure 3: the interaction-collapse law, of one model at its largest size."""
+    runs = Runs(records, dataset, scales)
+    model = model or records[0].config["model"]
+    found = [law_correlations(record) for record in runs.records_of(model)]
+    label, evidence = MODEL_LABELS[model], "Evidence I" if model == "ffm" else "Evidence II"
+    return [
+        Claim(
+            f"interaction-collapse-{model}",
+            f"Section 4.1, Finding 1, {evidence}, Figure 3",
+            f"{label}: the information abundance of a sub-embedding grows with that of its own field and with that of "
+            "the field it interacts with.",
+            "Spearman's rank correlation over the fields is above zero in both directions: of IA(E_i) with the mean of "
+            "IA(E_i->j) over j; of IA(E_j) with the mean over i of IA(E_i->j) relative to its row's mean. Without "
+            "i = j.",
+            (
+                Effect("rank correlation with the own field, i", [own for own, _ in found], "above", 0.0),
+                Effect("rank correlation with the other field, j", [other for _, other in found], "above", 0.0),
+            ),
+            runs.dataset,
+            "fig03_interaction_collapse",
+        )
+    ]
+
+
+def evidence_iii_claims(records: Sequence[RunRecord], dataset: str | None = None, scales=None) -> list[Claim]:
+    """Figure 5: DCNv2 with projections kept near multiples of unitary matrices."""
+    runs = Runs(records, dataset, scales)
+    section = "Section 4.2, Evidence III, Figure 5"
+
+    def regularized(value: str, scale: int | None = None) -> pd.Series:
+        return runs(value, "dcnv2", scale=scale, variant="unitary")
+
+    def plain(value: str, scale: int | None = None) -> pd.Series:
+        return runs(value, "dcnv2", scale=scale)
+
+    higher = tuple(
+        Effect(
+            f"mean IA, regularised over plain, {size_name(scale)}",
+            ratio(regularized("information_abundance", scale), plain("information_abundance", scale)),
+            "above",
+            1.0,
+        )
+        for scale in runs.scales
     )
+    gains = [of("test_auc") - of("test_auc", 1) for of in (regularized, plain)]
+    name = f"test AUC gain of {size_name(runs.largest)} over base, regularised minus plain"
+    return [
+        Claim(
+            "evidence-iii-abundance",
+            section,
+            "The regularised DCNv2 learns embeddings of higher information abundance.",
+            "Mean information abundance over the fields, regularised over plain, is above one at every size, paired by "
+            "seed.",
+            higher,
+            runs.dataset,
+            "fig05_regularized",
+        ),
+        Claim(
+            "evidence-iii-scalability",
+            section,
+            "Its scalability does not improve for that.",
+            f"Its gain of the largest size over the base exceeds that of the plain model by less than "
+            f"{SIGNIFICANT_AUC}, paired by seed.",
+            (Effect(name, difference(*gains), "below", SIGNIFICANT_AUC),),
+            runs.dataset,
+            "fig05_regularized",
+        ),
+        Claim(
+            "evidence-iii-overfitting",
+            section,
+            "It overfits in the course of training: the training loss goes on falling while validation AUC drops.",
+            f"At the largest size, from the best epoch to the last, the training loss falls, and validation AUC drops "
+            f"by more than {SIGNIFICANT_AUC}.",
+            (
+                Effect("fall of the training loss", regularized("loss_fall").tolist(), "above", 0.0),
+                Effect("drop of validation AUC", regularized("auc_drop").tolist(), "above", SIGNIFICANT_AUC),
+            ),
+            runs.dataset,
+            "fig05_regularized",
+        ),
+    ]
 
 
-def scalability_claims(records: Sequence[RunRecord]) -> list[Claim]:
-    """Figure 8 and Table 1: three claims for each model that the records hold."""
-    table = results_table(records)
-    dataset = table["dataset"].iloc[0]
-    return [claim for model in table["model"].unique() for claim in model_scalability_claims(table, dataset, model)]
+def evidence_iv_claims(records: Sequence[RunRecord], dataset: str | None = None, scales=None) -> list[Claim]:
+    """Figure 6: DNN beside DCNv2."""
+    runs = Runs(records, dataset, scales)
+    section, chapter = "Section 4.2, Evidence IV, Figure 6", "fig06_dnn_dcnv2"
+    higher = tuple(
+        Effect(
+            f"mean IA, DNN over DCNv2, {size_name(scale)}",
+            ratio(*(runs("information_abundance", model, scale=scale) for model in ("dnn", "dcnv2"))),
+            "above",
+            1.0,
+        )
+        for scale in runs.scales
+    )
+    return [
+        Claim(
+            "evidence-iv-abundance",
+            section,
+            "DNN learns embeddings of higher information abundance than DCNv2.",
+            "Mean information abundance over the fields, DNN over DCNv2, is above one at every size, paired by seed.",
+            higher,
+            runs.dataset,
+            chapter,
+        ),
+        Claim(
+            "evidence-iv-auc",
+            section,
+            "With larger embeddings the AUC of DNN drops, while DCNv2 sustains its own.",
+            f"From the base to the largest size the test AUC of DNN falls, and that of DCNv2 does not fall by "
+            f"{SIGNIFICANT_AUC}, paired by seed.",
+            (
+                gain(runs, "dnn", ("SE", runs.largest), ("SE", 1), "below", 0.0),
+                gain(runs, "dcnv2", ("SE", runs.largest), ("SE", 1), "above", -SIGNIFICANT_AUC),
+            ),
+            runs.dataset,
+            chapter,
+        ),
+    ]
 
 
-def model_scalability_claims(table: pd.DataFrame, dataset: str, model: str) -> list[Claim]:
-    runs = table[table["model"] == model]
-    auc = runs.pivot(index="seed", columns=["embedding", "scale"], values="test_auc").dropna()
-    label, multi = MODEL_LABELS[model], sorted(scale for embedding, scale in auc.columns if embedding == "ME")
-    largest = max(multi)
+def finding_2_claims(records: Sequence[RunRecord], dataset: str | None = None, scales=None) -> list[Claim]:
+    """Finding 2, of the runs of Evidence III and IV."""
+    runs = Runs(records, dataset, scales)
+    suppressed = {"regularised DCNv2": ("dcnv2", "unitary"), "DNN": ("dnn", PLAIN)}
+    effects = []
+    for label, (model, variant) in suppressed.items():
 
-    def gain(of: tuple[str, int], over: tuple[str, int], bound: float = 0.0, side: str = "above") -> Effect:
-        name = f"test AUC, {of[0]} {of[1]}x minus {over[0]} {over[1]}x".replace("SE 1x", "base")
-        return Effect(name, auc[of] - auc[over], side, bound, published_gain(dataset, model, of, over))
+        def of(value: str, scale: int | None = None, model=model, variant=variant) -> pd.Series:
+            return runs(value, model, scale=scale, variant=variant)
 
-    in_paper = len(published_auc(dataset, [model])) > 0
-    source = f"Section 5.2, Table 1 ({published_dataset(dataset)})" if in_paper else "as Section 5.2; not in the paper"
+        higher = ratio(of("information_abundance"), runs("information_abundance", "dcnv2"))
+        drop = difference(of("auc_drop"), runs("auc_drop", "dcnv2"))
+        growth = difference(of("test_auc"), of("test_auc", 1))
+        grown = f"test AUC, {label}, {size_name(runs.largest)} minus base"
+        effects += [
+            Effect(f"mean IA, {label} over DCNv2", higher, "above", 1.0),
+            Effect(grown, growth, "below", SIGNIFICANT_AUC),
+            Effect(f"drop of validation AUC, {label} minus DCNv2", drop, "above", 0.0),
+        ]
+    return [
+        Claim(
+            "finding-2",
+            "Section 4.2, Finding 2",
+            "A less collapsed model whose interaction is suppressed does not scale, for it overfits.",
+            f"At the largest size, for regularised DCNv2 and for DNN: higher mean information abundance than plain "
+            f"DCNv2; a gain over the base below {SIGNIFICANT_AUC}; a larger drop of validation AUC after the best "
+            "epoch than plain DCNv2.",
+            tuple(effects),
+            runs.dataset,
+            "fig06_dnn_dcnv2",
+        )
+    ]
+
+
+def figure_9_claims(records: Sequence[RunRecord], dataset: str | None = None, scales=None) -> list[Claim]:
+    """Figure 9: single and multi embedding DCNv2 at the largest size, and multi embedding with restricted norms."""
+    runs = Runs(records, dataset, scales)
+    single = runs("information_abundance", "dcnv2")
+    of_multi = runs.records_of("dcnv2", "ME")
+    patterns = [pattern_measures(record) for record in of_multi]
+    size = size_name(runs.largest)
+    restricted = difference(runs("test_auc", "dcnv2", "ME"), runs("test_auc", "dcnv2", "ME", variant="norm_divergence"))
+
+    def claim(name: str, letter: str, statement: str, rule: str, *effects: Effect) -> Claim:
+        section = f"Section 5.3, Figure 9{letter}"
+        return Claim(name, section, statement, rule, effects, runs.dataset, "fig09_analysis")
+
+    return [
+        claim(
+            "figure-9a",
+            "a",
+            "Multi embedding has higher information abundance than single embedding of the same size.",
+            "Mean information abundance over the fields, multi over single embedding at the largest size, is above "
+            "one, for the sets side by side and per set, paired by seed.",
+            Effect(
+                f"mean IA, ME side by side over SE, {size}",
+                ratio(runs("information_abundance", "dcnv2", "ME"), single),
+                "above",
+                1.0,
+            ),
+            Effect(
+                f"mean IA, ME per set over SE, {size}",
+                ratio(runs("abundance_per_set", "dcnv2", "ME"), single),
+                "above",
+                1.0,
+            ),
+        ),
+        claim(
+            "figure-9b",
+            "b",
+            "The embedding sets vary in information abundance.",
+            "The standard deviation over the sets of a field's information abundance, relative to its mean, averaged "
+            "over the fields, is larger than before training.",
+            Effect("spread over the sets, learned minus initial", list(map(set_spread, of_multi)), "above", 0.0),
+        ),
+        claim(
+            "figure-9c",
+            "c",
+            "The sets' interactions learn various patterns.",
+            "Two sets' patterns, the norms of W_i->j for i other than j, share less than half of their variance "
+            "(correlation below 0.7), and the norms vary more over the sets than before training.",
+            Effect("correlation of two sets' patterns", [p["correlation"] for p in patterns], "below", 0.7),
+            Effect(
+                "spread of a norm over the sets, learned minus initial", [p["spread"] for p in patterns], "above", 0
+            ),
+        ),
+        claim(
+            "figure-9d",
+            "d",
+            "Multi embedding whose interactions' norms are kept alike does not scale as well.",
+            "At the largest size multi embedding has a higher test AUC than with the divergence of the norms "
+            "restricted, paired by seed.",
+            Effect(f"test AUC, ME {size} minus ME {size} restricted", restricted, "above", 0.0),
+        ),
+    ]
+
+
+def ablation_claims(records: Sequence[RunRecord], dataset: str | None = None, scales=None) -> list[Claim]:
+    """The shared interaction of the paper's later version."""
+    runs = Runs(records, dataset, scales)
+    shared = runs("test_auc", "dcnv2", "ME", variant="shared_interaction")
+    size = size_name(runs.largest)
+    name = f"test AUC, ME {size} minus ME {size} with one shared interaction"
+    return [
+        Claim(
+            "own-interactions",
+            "later version of the paper",
+            "Multi embedding needs an interaction of its own for every set.",
+            "At the largest size it has a higher test AUC than with one interaction shared by all sets, paired by "
+            "seed.",
+            (Effect(name, difference(runs("test_auc", "dcnv2", "ME"), shared), "above", 0.0),),
+            runs.dataset,
+            "ablations",
+        )
+    ]
+
+
+def table_claims(records: Sequence[RunRecord], dataset: str | None = None, scales=None) -> list[Claim]:
+    """Tables 1, 3 and 4: what the paper says of its models together."""
+    runs = Runs(records, dataset, scales)
+    section = f"Section 5.2, Table 1 ({published_dataset(runs.dataset)})"
+    chapter = "table4_fig11" if published_dataset(runs.dataset) == "Avazu" else "table3_fig10"
+    each = [runs("test_auc", model, "ME") - runs("test_auc", model, scale=1) for model in PAPER_MODELS]
+    average = pd.concat(each, axis=1).dropna().mean(axis=1)
+    drops = ("dnn", "xdeepfm", "finalmlp")
+    return [
+        Claim(
+            "single-embedding-drops",
+            section,
+            "The test AUC of DNN, xDeepFM and FinalMLP even drops when the single embedding is ten times as large.",
+            "The gain of the largest size over the base is below zero for each of the three, paired by seed.",
+            tuple(
+                gain(runs, model, ("SE", runs.largest), ("SE", 1), "below", 0.0, MODEL_LABELS[model]) for model in drops
+            ),
+            runs.dataset,
+            chapter,
+        ),
+        Claim(
+            "average-gain",
+            section,
+            "Over all models the largest multi embedding gains significantly over the base.",
+            f"The gain, averaged over the six models, is above {SIGNIFICANT_AUC}, paired by seed. (The paper's average "
+            "is over both of its data sets.)",
+            (
+                Effect(
+                    f"test AUC, ME {size_name(runs.largest)} minus base, mean of the models",
+                    average.tolist(),
+                    "above",
+                    SIGNIFICANT_AUC,
+                    PUBLISHED_AVERAGE_GAIN,
+                ),
+            ),
+            runs.dataset,
+            chapter,
+        ),
+    ]
+
+
+def scalability_claims(
+    records: Sequence[RunRecord], dataset: str | None = None, scales=None, models: Sequence[str] | None = None
+) -> list[Claim]:
+    """Figure 8 and Table 1: three claims for each of the models; None: those that the records hold."""
+    runs = Runs(records, dataset, scales)
+    models = models or list(runs.table["model"].unique())
+    return [claim for model in models for claim in model_scalability_claims(runs, model)]
+
+
+def model_scalability_claims(runs: Runs, model: str) -> list[Claim]:
+    label, largest = MODEL_LABELS[model], runs.largest
+    multi = [scale for scale in runs.scales if scale > 1]
+    in_paper = len(published_auc(runs.dataset, [model])) > 0
+    published = published_dataset(runs.dataset)
+    source = f"Section 5.2, Table 1 ({published})" if in_paper else "as Section 5.2; not in the paper"
+    of_table = "table4_fig11" if published == "Avazu" else "table3_fig10"
+    chapter = of_table if in_paper else model
     return [
         Claim(
             f"single-embedding-{model}",
             source,
             f"{label}: larger single embeddings do not improve the test AUC satisfactorily.",
             f"The gain of the largest size over the base is below {SIGNIFICANT_AUC}, the paper's significant gain.",
-            (gain(("SE", largest), ("SE", 1), SIGNIFICANT_AUC, "below"),),
+            (gain(runs, model, ("SE", largest), ("SE", 1), "below", SIGNIFICANT_AUC),),
+            runs.dataset,
+            chapter,
         ),
         Claim(
             f"multi-embedding-better-{model}",
             source,
             f"{label}: multi embedding is better than single embedding at every size.",
             "ME minus SE at the same size is above zero, paired by seed, at every size.",
-            tuple(gain(("ME", scale), ("SE", scale)) for scale in multi),
+            tuple(gain(runs, model, ("ME", scale), ("SE", scale)) for scale in multi),
+            runs.dataset,
+            chapter,
         ),
         Claim(
             f"multi-embedding-scales-{model}",
             source,
             f"{label}: multi embedding improves with size; the largest is best.",
             "The largest ME is better than the base and than every smaller ME, paired by seed.",
-            tuple(gain(("ME", largest), over) for over in [("SE", 1), *(("ME", s) for s in multi if s < largest)]),
+            tuple(
+                gain(runs, model, ("ME", largest), over)
+                for over in [("SE", 1), *(("ME", scale) for scale in multi if scale < largest)]
+            ),
+            runs.dataset,
+            chapter,
         ),
     ]
+
+
+def gain(
+    runs: Runs,
+    model: str,
+    of: tuple[str, int],
+    over: tuple[str, int],
+    side: str = "above",
+    bound: float = 0.0,
+    label: str = "",
+) -> Effect:
+    """The difference in test AUC between two (embedding, scale) of a model, paired by seed."""
+    name = " ".join(filter(None, [label, f"test AUC, {of[0]} {of[1]}x minus {over[0]} {over[1]}x"]))
+    values = difference(runs("test_auc", model, *of), runs("test_auc", model, *over))
+    published = published_gain(runs.dataset, model, of, over)
+    return Effect(name.replace("SE 1x", "base"), values, side, bound, published)
+
+
+def size_name(scale: int) -> str:
+    return "base" if scale == 1 else f"{scale}x"
+
+
+# The ledger
+
+# of which experiment, what to claim of it, and whether on both logs or on the one that stands for Criteo, as the paper
+OF_RECORDS: tuple[tuple[str, Callable[..., list[Claim]], dict, bool], ...] = (
+    ("collapse", collapse_claims, {}, True),
+    ("evidence_i", law_claims, {"model": "ffm"}, True),
+    ("evidence_ii", law_claims, {"model": "dcnv2"}, True),
+    ("evidence_iii", evidence_iii_claims, {}, False),
+    ("evidence_iv", evidence_iv_claims, {}, False),
+    ("finding_2", finding_2_claims, {}, False),
+    ("tables", table_claims, {}, True),
+    ("tables", scalability_claims, {"models": PAPER_MODELS}, True),
+    ("patterns", figure_9_claims, {}, False),
+    ("ablations", ablation_claims, {}, False),
+    ("gdcn", scalability_claims, {"models": ("gdcn",)}, False),
+)
+
+
+def ledger(
+    datasets: Sequence[str],
+    profile: str = "laptop",
+    seeds: Sequence[int] | str | None = None,
+    results_dir: str = RESULTS_FOLDER,
+) -> list[Claim]:
+    """Every claim, from the records that are there; nothing is trained, and what has no records is "not tested".
+
+    datasets: the log that stands for Criteo and, if wanted, that which stands for Avazu. The toy experiment and
+    Appendix B are computed anew.
+    """
+    settings = find("profile", profile, PROFILES)
+    claims = [toy_claim(*toy_results(profile, seeds)), appendix_b_claim(appendix_b_table(seeds_of(profile, seeds)))]
+    for experiment, function, further, on_both in OF_RECORDS:
+        variants = EXPERIMENTS[experiment](settings.scales)
+        scales = sorted({variant.scale * variant.num_sets for variant in variants})
+        for dataset in datasets if on_both else datasets[:1]:
+            records = stored_records(experiment, dataset, profile, seeds, results_dir)
+            claims += function(records, dataset, scales, **further)
+    return claims
 
 
 def claims_table(claims: Sequence[Claim]) -> pd.DataFrame:
@@ -167,21 +637,43 @@ def claims_table(claims: Sequence[Claim]) -> pd.DataFrame:
     rows = []
     for claim in claims:
         for effect in claim.effects:
-            tested = len(effect.values) >= MINIMUM_SEEDS
             digits, published_digits = ("+.4f", "+.5f") if "AUC" in effect.name else (".2f", ".2f")
-            low, high = effect.interval(claim.confidence) if tested else (np.nan, np.nan)
+            low, high = effect.interval(claim.confidence) if effect.tested else (np.nan, np.nan)
             rows.append(
                 {
                     "claim": claim.name,
                     "effect": effect.name,
-                    "ours": f"{effect.mean:{digits}}",
-                    "interval": f"{low:{digits}} to {high:{digits}}" if tested else "fewer than 3 seeds",
+                    "ours": f"{effect.mean:{digits}}" if len(effect.values) else "-",
+                    "interval": f"{low:{digits}} to {high:{digits}}" if effect.tested else "fewer than 3 seeds",
                     "claimed": f"{effect.side} {effect.bound:g}",
                     "paper": "-" if np.isnan(effect.published) else f"{effect.published:{published_digits}}",
-                    "holds": ("yes" if effect.holds(claim.confidence) else "no") if tested else "-",
+                    "seeds": str(len(effect.values)),
+                    "holds": ("yes" if effect.holds(claim.confidence) else "no") if effect.tested else "-",
                     "verdict": claim.verdict,
                 }
             )
+    return pd.DataFrame(rows)
+
+
+def ledger_table(claims: Sequence[Claim]) -> pd.DataFrame:
+    """A row per claim: claim, section, data, verdict, verdict corrected for all claims, holding (effects that hold of
+    all), chapter, command."""
+    rows = []
+    for claim, corrected in zip(claims, corrected_verdicts(claims), strict=True):
+        held = sum(effect.tested and effect.holds(claim.confidence) for effect in claim.effects)
+        rows.append(
+            {
+                "claim": claim.name,
+                "statement": claim.statement,
+                "section": claim.section,
+                "data": claim.dataset or "-",
+                "verdict": claim.verdict,
+                "corrected": corrected,
+                "holding": f"{held} of {len(claim.effects)}",
+                "chapter": claim.chapter,
+                "command": claim.command,
+            }
+        )
     return pd.DataFrame(rows)
 
 
@@ -190,8 +682,9 @@ def claims_html(claims: Sequence[Claim]) -> str:
     parts = []
     for claim in claims:
         effects = claims_table([claim]).drop(columns=["claim", "verdict"])
+        data = f", {claim.dataset}" if claim.dataset else ""
         parts.append(
-            f"<p><strong>{escape(claim.statement)}</strong> ({escape(claim.section)})<br>"
+            f"<p><strong>{escape(claim.statement)}</strong> ({escape(claim.section)}{data})<br>"
             f"Rule: {escape(claim.rule)} Verdict: <strong>{claim.verdict}</strong>.</p>\n{html_table(effects)}"
         )
     return "\n".join(parts)

@@ -7,13 +7,10 @@ from functools import lru_cache
 from pathlib import Path
 
 import joblib
-import numpy as np
-import pandas as pd
-from sklearn.metrics import roc_auc_score
 from tqdm import tqdm
 
 from paper_code.data import SYNTHETIC_LOGS
-from paper_code.models import MODEL_LABELS, base_embedding_size, model_options
+from paper_code.models import base_embedding_size, model_options
 from paper_code.regularizers import RegularizerConfig
 from paper_code.runs import (
     DATA_FOLDER,
@@ -25,13 +22,6 @@ from paper_code.runs import (
     data_config,
     execute,
     load_data,
-)
-from paper_code.spectra import (
-    effective_rank_of,
-    information_abundance_of,
-    random_matrix,
-    singular_values,
-    stable_rank_of,
 )
 from paper_code.toy import ToyResult, run_toy
 from paper_code.training import TrainingConfig, find_device
@@ -123,6 +113,10 @@ def up_to_4(scales: Sequence[int]) -> list[int]:
     return [scale for scale in scales if scale <= 4]
 
 
+def ends(scales: Sequence[int]) -> list[int]:
+    return [min(scales), max(scales)]
+
+
 # experiment -> scales -> the runs of a seed
 EXPERIMENTS: dict[str, Callable[[Sequence[int]], list[Variant]]] = {
     # Figures 1b and 2
@@ -134,24 +128,29 @@ EXPERIMENTS: dict[str, Callable[[Sequence[int]], list[Variant]]] = {
     # Figure 3, left and right
     "evidence_i": lambda scales: [Variant("ffm")],
     "evidence_ii": lambda scales: single(["dcnv2"], scales),
-    # Figure 5; the second form is that of the authors' code
-    "evidence_iii": lambda scales: (
-        single(["dcnv2"], scales)
-        + single(["dcnv2"], scales, regularizer="unitary")
-        + single(["dcnv2"], scales, regularizer="unitary", options={"block_scales": True})
-    ),
+    # Figure 5
+    "evidence_iii": lambda scales: single(["dcnv2"], scales) + single(["dcnv2"], scales, regularizer="unitary"),
     # Figure 6
     "evidence_iv": lambda scales: single(["dnn", "dcnv2"], scales),
+    # Finding 2, at the largest size
+    "finding_2": lambda scales: (
+        single(["dnn", "dcnv2"], ends(scales)) + single(["dcnv2"], ends(scales), regularizer="unitary")
+    ),
     # Figure 9
     "patterns": lambda scales: (
         single(["dcnv2"], scales) + multi(["dcnv2"], scales) + multi(["dcnv2"], scales, regularizer="norm_divergence")
     ),
-    # the further ablations of the paper's later version
+    # the further ablations of the paper's later version and of the authors' code, whose form of Evidence III it has too
     "ablations": lambda scales: (
-        multi(["dcnv2"], scales, options={"shared_interaction": True})
-        + multi(["dcnv2"], scales, regularizer="subspace_similarity")
-        + single(["dcnv2"], scales, regularizer="singular_value_spread")
+        single(["dcnv2"], up_to_4(scales))
+        + multi(["dcnv2"], scales)
+        + multi(["dcnv2"], scales, options={"shared_interaction": True})
+        + multi(["dcnv2"], up_to_4(scales), regularizer="subspace_similarity")
+        + single(["dcnv2"], up_to_4(scales), regularizer="singular_value_spread")
+        + single(["dcnv2"], up_to_4(scales), regularizer="unitary", options={"block_scales": True})
     ),
+    # the spectra and Evidence I and II on few rows, such as the real ones that this companion's records come from
+    "few_rows": lambda scales: [Variant("ffm"), *single(["dcnv2"], up_to_4(scales))],
     # an interaction that came after the paper, beside DCNv2; up to 4x, for at 10x it takes twice as long as DCNv2
     "gdcn": lambda scales: single(["gdcn", "dcnv2"], up_to_4(scales)) + multi(["gdcn", "dcnv2"], up_to_4(scales)),
 }
@@ -303,6 +302,19 @@ def records_of(
     return [store.get(config) for config in configs]
 
 
+def stored_records(
+    experiment: str,
+    dataset: str,
+    profile: str = "laptop",
+    seeds: Sequence[int] | str | None = None,
+    results_dir: str | Path = RESULTS_FOLDER,
+) -> list[RunRecord]:
+    """Those records of an experiment that `results_dir` holds; nothing is trained."""
+    store = RunStore(project_path(results_dir))
+    found = [store.get(config) for config in run_configs(experiment, dataset, profile, seeds)]
+    return [record for record in found if record is not None]
+
+
 def toy_results(
     profile: str = "laptop", seeds: Sequence[int] | str | None = None, device: str = "auto"
 ) -> tuple[ToyResult, ToyResult]:
@@ -310,185 +322,6 @@ def toy_results(
     chosen = seeds_of(profile, seeds)
     small, large = (run_toy(cardinality, chosen, device=find_device(device)) for cardinality in (3, 100))
     return small, large
-
-
-def hours(records: Sequence[RunRecord]) -> str:
-    """The time that the runs took, added up."""
-    return f"{sum(record.provenance['seconds'] for record in records) / 3600:.1f}"
-
-
-def provenance_summary(records: Sequence[RunRecord]) -> str:
-    """Where the records come from, in a sentence: how many, the time they took, on what, with which versions."""
-    origins = [record.provenance for record in records]
-    commits = {
-        (origin["commit"] or "no checkout")[:10] + " (modified)" * bool(origin["modified"]) for origin in origins
-    }
-    hardware = {origin["hardware"] for origin in origins}
-    versions = {origin["versions"]["torch"] for origin in origins}
-    dates = [origin["date"] for origin in origins]
-    return (
-        f"{len(records)} runs, {hours(records)} hours added up, on {', '.join(sorted(hardware))}; "
-        f"PyTorch {', '.join(sorted(versions))}; commit {', '.join(sorted(commits))}; {min(dates)} to {max(dates)}"
-    )
-
-
-def results_table(records: Iterable[RunRecord]) -> pd.DataFrame:
-    """A row per run: dataset, model, embedding (SE or ME), scale, seed, test_auc, best_epoch, parameters, seconds.
-
-    A base run (scale 1) is both SE and ME and appears once, as SE.
-    """
-    rows = []
-    for record in records:
-        config = record.config
-        size = config["embedding_size"] // base_embedding_size(config["model"], len(record.fields))
-        rows.append(
-            {
-                "dataset": config["data"]["name"],
-                "model": config["model"],
-                "embedding": "ME" if config["num_sets"] > 1 else "SE",
-                "scale": size * config["num_sets"],
-                "seed": config["seed"],
-                "test_auc": record.scores["test_auc"],
-                "best_epoch": record.scores["best_epoch"],
-                "parameters": record.parameters,
-                "seconds": record.provenance["seconds"],
-            }
-        )
-    return pd.DataFrame(rows)
-
-
-@lru_cache(maxsize=1024)
-def random_spectrum(rows: int, columns: int, seed: int) -> np.ndarray:
-    """Singular values of a random (rows, columns) matrix; kept, for a notebook asks for the same ones several times."""
-    return singular_values(random_matrix(rows, columns, seed))
-
-
-def random_spectra(record: RunRecord) -> list[np.ndarray]:
-    """[field] -> singular values of a random matrix of the shape of the field's, all sets side by side."""
-    size = record.config["embedding_size"] * record.config["num_sets"]
-    return [random_spectrum(field["cardinality"], size, number) for number, field in enumerate(record.fields)]
-
-
-def field_measures(records: Sequence[RunRecord]) -> pd.DataFrame:
-    """A row per seed and field, the matrices of all sets side by side.
-
-    Columns: cardinality; learned, the information abundance at the best epoch; first_epoch, after one epoch; random,
-    that of a random matrix of the same shape; share_of_random, learned / random; effective_rank and stable_rank at the
-    best epoch, and both of the random matrix.
-    """
-    rows = []
-    for record in records:
-        first_epoch = record.epochs[0]["measurements"]["information_abundance"]
-        of_field = zip(record.fields, first_epoch, record.spectra["side_by_side"], random_spectra(record), strict=True)
-        for of_log, after_one, learned, random in of_field:
-            rows.append(
-                {
-                    "seed": record.config["seed"],
-                    "field": of_log["name"],
-                    "cardinality": of_log["cardinality"],
-                    "learned": information_abundance_of(learned),
-                    "first_epoch": after_one,
-                    "random": information_abundance_of(random),
-                    "effective_rank": effective_rank_of(learned),
-                    "effective_rank_random": effective_rank_of(random),
-                    "stable_rank": stable_rank_of(learned),
-                    "stable_rank_random": stable_rank_of(random),
-                }
-            )
-    table = pd.DataFrame(rows)
-    return table.assign(share_of_random=table["learned"] / table["random"])
-
-
-def abundance_table(records: Sequence[RunRecord]) -> pd.DataFrame:
-    """Information abundance by model, embedding and scale, means over fields and seeds, as text with two digits.
-
-    per set: of the (D_i, K) matrices; side by side: of the (D_i, M K) matrices of all sets; random: of random matrices
-    of that shape; and side by side over random.
-    """
-    rows = results_table(records)[["model", "embedding", "scale"]]
-    side_by_side = [record.spectra["side_by_side"] for record in records]
-    per_set = [record.spectra.get("per_set", [record.spectra["side_by_side"]]) for record in records]
-
-    def mean(spectra) -> float:
-        return np.mean([information_abundance_of(values) for values in spectra])
-
-    rows = rows.assign(
-        per_set=[np.mean([mean(of_set) for of_set in sets]) for sets in per_set],
-        side_by_side=[mean(fields) for fields in side_by_side],
-        random=[mean(random_spectra(record)) for record in records],
-    )
-    table = rows.groupby(["model", "embedding", "scale"], sort=False).mean().reset_index()
-    table = table.assign(ratio=table["side_by_side"] / table["random"], model=table["model"].map(MODEL_LABELS))
-    numbers = ["per_set", "side_by_side", "random", "ratio"]
-    table[numbers] = table[numbers].map(lambda value: f"{value:.2f}")
-    table["scale"] = ["base" if scale == 1 else f"{scale}x" for scale in table["scale"]]
-    return table.rename(
-        columns={"per_set": "per set", "side_by_side": "side by side", "ratio": "side by side / random"}
-    )
-
-
-def html_table(table: pd.DataFrame) -> str:
-    """The table as HTML in the book's style."""
-    return table.to_html(index=False, border=0, justify="left", classes="table")
-
-
-def measures_table(records: Sequence[RunRecord]) -> pd.DataFrame:
-    """Means over fields and seeds: information abundance and the two ranks, learned and random."""
-    mean = field_measures(records).mean(numeric_only=True)
-    rows = [
-        ("information abundance, best epoch", mean["learned"], mean["random"]),
-        ("information abundance, first epoch", mean["first_epoch"], mean["random"]),
-        ("effective rank, best epoch", mean["effective_rank"], mean["effective_rank_random"]),
-        ("stable rank, best epoch", mean["stable_rank"], mean["stable_rank_random"]),
-    ]
-    header = ["mean over fields", "learned", "random, same shape", "ratio of the means"]
-    return pd.DataFrame([(name, f"{a:.2f}", f"{b:.2f}", f"{a / b:.2f}") for name, a, b in rows], columns=header)
-
-
-def auc_table(records: Sequence[RunRecord]) -> pd.DataFrame:
-    """Mean test AUC by model, embedding and scale, as Table 1 has it; text with four digits."""
-    table = results_table(records)
-    wide = table.pivot_table(index=["model", "embedding"], columns="scale", values="test_auc", sort=False)
-    wide = wide.map(lambda value: "" if pd.isna(value) else f"{value:.4f}")
-    wide.columns = ["base" if scale == 1 else f"{scale}x" for scale in wide.columns]
-    return wide.reset_index().assign(model=lambda t: t["model"].map(MODEL_LABELS))
-
-
-def logs_table(profile: str = "laptop", seeds: Sequence[int] | str | None = None) -> pd.DataFrame:
-    """The synthetic logs: a row per log and seed, with their sizes, click rate and Bayes AUC on the test rows."""
-    settings = find("profile", profile, PROFILES)
-    rows = []
-    for name, generate in SYNTHETIC_LOGS.items():
-        for seed in seeds_of(profile, seeds):
-            log = generate(seed, settings.rows, settings.test_rows)
-            test = log.split(seed).test
-            rows.append(
-                {
-                    "log": name,
-                    "seed": seed,
-                    "rows": log.rows - log.test_rows,
-                    "test rows": log.test_rows,
-                    "fields": len(log.fields),
-                    "sum of cardinalities": sum(log.cardinalities),
-                    "largest": max(log.cardinalities),
-                    "smallest": min(log.cardinalities),
-                    "click rate": f"{log.labels.mean():.3f}",
-                    "Bayes AUC": f"{roc_auc_score(log.labels[test], log.click_probability[test]):.3f}",
-                }
-            )
-    return pd.DataFrame(rows)
-
-
-def fields_table(profile: str = "laptop", seeds: Sequence[int] | str | None = None) -> pd.DataFrame:
-    """Fields and cardinalities of the first seed's synthetic logs, side by side."""
-    settings = find("profile", profile, PROFILES)
-    seed = seeds_of(profile, seeds)[0]
-    columns = {}
-    for name, generate in SYNTHETIC_LOGS.items():
-        fields = generate(seed, settings.rows, settings.test_rows).fields
-        columns[name] = pd.Series([field.name for field in fields])
-        columns[f"cardinality, {name}"] = pd.Series([f"{field.cardinality:,}" for field in fields])
-    return pd.DataFrame(columns).fillna("")
 
 
 def project_path(path: str | Path) -> Path:

@@ -12,10 +12,11 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 from scipy import stats
 
-from paper_code.experiments import field_measures, project_path, random_spectra, results_table
+from paper_code.experiments import project_path
 from paper_code.models import MODEL_LABELS
 from paper_code.published import published_auc, published_dataset
 from paper_code.runs import RunRecord
+from paper_code.tables import field_measures, random_spectra, results_table
 from paper_code.toy import ToyResult
 
 # of the ten colours grey, the paper's, is left out, and yellow goes to FM, of which no curve is drawn

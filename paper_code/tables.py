@@ -1,0 +1,371 @@
+"""Records as tables of numbers: scores, information abundance, sub-embeddings; and as HTML for the book."""
+
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+from sklearn.metrics import roc_auc_score
+
+from paper_code.data import SYNTHETIC_LOGS
+from paper_code.experiments import PROFILES, find, seeds_of
+from paper_code.models import MODEL_LABELS, base_embedding_size, build_model
+from paper_code.runs import RunRecord
+from paper_code.spectra import (
+    effective_rank_of,
+    information_abundance_of,
+    random_matrix,
+    singular_values,
+    stable_rank_of,
+)
+
+PLAIN = "plain"
+RESULT_COLUMNS = [
+    *("dataset", "model", "variant", "embedding", "scale", "seed", "test_auc", "best_epoch", "parameters", "seconds"),
+    *("information_abundance", "abundance_per_set", "auc_drop", "loss_fall"),
+]
+
+
+def hours(records: Sequence[RunRecord]) -> str:
+    """The time that the runs took, added up."""
+    return f"{sum(record.provenance['seconds'] for record in records) / 3600:.1f}"
+
+
+def provenance_summary(records: Sequence[RunRecord]) -> str:
+    """Where the records come from, in a sentence: how many, the time they took, on what, with which versions."""
+    origins = [record.provenance for record in records]
+    commits = {
+        (origin["commit"] or "no checkout")[:10] + " (modified)" * bool(origin["modified"]) for origin in origins
+    }
+    hardware = {origin["hardware"] for origin in origins}
+    versions = {origin["versions"]["torch"] for origin in origins}
+    dates = [origin["date"] for origin in origins]
+    return (
+        f"{len(records)} runs, {hours(records)} hours added up, on {', '.join(sorted(hardware))}; "
+        f"PyTorch {', '.join(sorted(versions))}; commit {', '.join(sorted(commits))}; {min(dates)} to {max(dates)}"
+    )
+
+
+def results_table(records: Iterable[RunRecord]) -> pd.DataFrame:
+    """A row per run.
+
+    Columns: dataset, model, variant (see `variant`), embedding (SE or ME; a base run, of scale 1, is both and appears
+    once, as SE), scale, seed, test_auc, best_epoch, parameters, seconds; information_abundance, of all sets side by
+    side, and abundance_per_set, both means over the fields; auc_drop, the validation AUC of the best epoch less that of
+    the last; loss_fall, the mean training loss of the best epoch less that of the last.
+    """
+    rows = []
+    for record in records:
+        config, spectra = record.config, record.spectra
+        size = config["embedding_size"] // base_embedding_size(config["model"], len(record.fields))
+        best, last = record.epochs[record.scores["best_epoch"] - 1], record.epochs[-1]
+        rows.append(
+            {
+                "dataset": config["data"]["name"],
+                "model": config["model"],
+                "variant": variant(config),
+                "embedding": "ME" if config["num_sets"] > 1 else "SE",
+                "scale": size * config["num_sets"],
+                "seed": config["seed"],
+                "test_auc": record.scores["test_auc"],
+                "best_epoch": record.scores["best_epoch"],
+                "parameters": record.parameters,
+                "seconds": record.provenance["seconds"],
+                "information_abundance": mean_abundance(spectra["side_by_side"]),
+                "abundance_per_set": np.mean([mean_abundance(fields) for fields in of_sets(record)]),
+                "auc_drop": best["validation_auc"] - last["validation_auc"],
+                "loss_fall": np.mean(best["training_loss"]) - np.mean(last["training_loss"]),
+            }
+        )
+    return pd.DataFrame(rows, columns=RESULT_COLUMNS)
+
+
+def variant(config: dict) -> str:
+    """What sets a run's model apart from the paper's plain one: its options that are on, and its regularizer."""
+    parts = [name for name, value in config["options"].items() if value is True]
+    return " + ".join([*parts, *([config["regularizer"]["name"]] if config.get("regularizer") else [])]) or PLAIN
+
+
+def mean_abundance(spectra: Sequence[Sequence[float]]) -> float:
+    """Information abundance from each field's singular values, averaged over the fields."""
+    return float(np.mean([information_abundance_of(values) for values in spectra]))
+
+
+def of_sets(record: RunRecord) -> list[list[list[float]]]:
+    """[set][field] -> singular values; of a single embedding those of its one set."""
+    return record.spectra.get("per_set", [record.spectra["side_by_side"]])
+
+
+@lru_cache(maxsize=1024)
+def random_spectrum(rows: int, columns: int, seed: int) -> np.ndarray:
+    """Singular values of a random (rows, columns) matrix; kept, for a notebook asks for the same ones several times."""
+    return singular_values(random_matrix(rows, columns, seed))
+
+
+def random_spectra(record: RunRecord) -> list[np.ndarray]:
+    """[field] -> singular values of a random matrix of the shape of the field's, all sets side by side."""
+    size = record.config["embedding_size"] * record.config["num_sets"]
+    return [random_spectrum(field["cardinality"], size, number) for number, field in enumerate(record.fields)]
+
+
+@lru_cache(maxsize=256)
+def initial_spectra_of(model: str, cardinalities: tuple[int, ...], size: int, sets: int, seed: int) -> dict:
+    built = build_model(model, cardinalities, size, sets, seed)
+    return {
+        "side_by_side": [singular_values(matrix) for matrix in built.side_by_side_matrices()],
+        "per_set": [[singular_values(matrix) for matrix in of_set] for of_set in built.embedding_matrices()],
+    }
+
+
+def initial_spectra(record: RunRecord) -> dict:
+    """The run's singular values before training: side_by_side [field] and per_set [set][field], as in its record.
+
+    The embeddings are made before all else from the run's seed, so they are those of the plain model.
+    """
+    config, cardinalities = record.config, tuple(field["cardinality"] for field in record.fields)
+    return initial_spectra_of(
+        config["model"], cardinalities, config["embedding_size"], config["num_sets"], config["seed"]
+    )
+
+
+def field_measures(records: Sequence[RunRecord]) -> pd.DataFrame:
+    """A row per seed and field, the matrices of all sets side by side.
+
+    Columns: cardinality; learned, the information abundance at the best epoch; initial, before training; first_epoch,
+    after one epoch; random, that of a random matrix of the same shape; share_of_random, learned / random;
+    effective_rank and stable_rank at the best epoch, and both of the random matrix.
+    """
+    rows = []
+    for record in records:
+        first_epoch = record.epochs[0]["measurements"]["information_abundance"]
+        before = initial_spectra(record)["side_by_side"]
+        learned_spectra = record.spectra["side_by_side"]
+        of_field = zip(record.fields, before, first_epoch, learned_spectra, random_spectra(record), strict=True)
+        for of_log, initial, after_one, learned, random in of_field:
+            rows.append(
+                {
+                    "seed": record.config["seed"],
+                    "field": of_log["name"],
+                    "cardinality": of_log["cardinality"],
+                    "learned": information_abundance_of(learned),
+                    "initial": information_abundance_of(initial),
+                    "first_epoch": after_one,
+                    "random": information_abundance_of(random),
+                    "effective_rank": effective_rank_of(learned),
+                    "effective_rank_random": effective_rank_of(random),
+                    "stable_rank": stable_rank_of(learned),
+                    "stable_rank_random": stable_rank_of(random),
+                }
+            )
+    table = pd.DataFrame(rows)
+    return table.assign(share_of_random=table["learned"] / table["random"])
+
+
+def abundance_table(records: Sequence[RunRecord]) -> pd.DataFrame:
+    """Information abundance by model, variant, embedding and scale, means over fields and seeds, with two digits.
+
+    per set: of the (D_i, K) matrices; side by side: of the (D_i, M K) matrices of all sets; at initialisation: those
+    before training; random: of random matrices of that shape; and side by side over random.
+    """
+    rows = results_table(records).assign(
+        initial=[mean_abundance(initial_spectra(record)["side_by_side"]) for record in records],
+        random=[mean_abundance(random_spectra(record)) for record in records],
+    )
+    names = {
+        "abundance_per_set": "per set",
+        "information_abundance": "side by side",
+        "initial": "at initialisation",
+        "random": "random",
+    }
+    groups = rows.groupby(["model", "variant", "embedding", "scale"], sort=False)
+    table = groups[list(names)].mean().rename(columns=names).reset_index()
+    table["side by side / random"] = table["side by side"] / table["random"]
+    numbers = table.columns[4:]
+    table[numbers] = table[numbers].map(lambda value: f"{value:.2f}")
+    table["scale"] = ["base" if scale == 1 else f"{scale}x" for scale in table["scale"]]
+    table["model"] = table["model"].map(MODEL_LABELS)
+    return table.drop(columns="variant") if set(table["variant"]) == {PLAIN} else table
+
+
+def sub_embedding_abundance(record: RunRecord) -> np.ndarray:
+    """IA(E_i^{->j}) as an (i, j) array, fields in the log's order; NaN for i = j, where FFM has none (Section 4.1)."""
+    found = np.array(record.spectra["sub_embedding_information_abundance"], dtype=float)
+    np.fill_diagonal(found, np.nan)
+    return found
+
+
+def randomly_projected_abundance(record: RunRecord, seed: int = 0) -> np.ndarray:
+    """As `sub_embedding_abundance`, were every E_i^{->j} a random projection of E_i that knows nothing of j.
+
+    The projections are Gaussian, of E_i to the size of its sub-embeddings. Only the singular values of E_i matter then:
+    with E_i = U S V^T, E_i W^T has those of S G, G as random as W.
+    """
+    generator, fields = np.random.default_rng(seed), len(record.fields)
+    size = record.config["embedding_size"] // (fields - 1 if record.config["model"] == "ffm" else 1)
+    found = np.full((fields, fields), np.nan)
+    for i, values in enumerate(record.spectra["side_by_side"]):
+        for j in range(fields):
+            if i != j:
+                projection = generator.standard_normal((len(values), size))
+                found[i, j] = information_abundance_of(singular_values(np.array(values)[:, None] * projection))
+    return found
+
+
+def field_abundance(record: RunRecord) -> np.ndarray:
+    """IA(E_i) of every field, all sets side by side."""
+    return np.array([information_abundance_of(values) for values in record.spectra["side_by_side"]])
+
+
+def law_means(of_pairs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """From IA(E_i^{->j}): its mean over j, by i; and by j the mean over i of IA(E_i^{->j}) over its row's mean.
+
+    Both without i = j. The rows are made relative first: a column lacks the row of its own field, so the bare mean of a
+    field with large values would leave out large values, and fall where nothing else is at work.
+    """
+    of_rows = np.nanmean(of_pairs, axis=1)
+    return of_rows, np.nanmean(of_pairs / of_rows[:, None], axis=0)
+
+
+def law_correlations(record: RunRecord, of_pairs: np.ndarray | None = None) -> tuple[float, float]:
+    """Spearman's rank correlation over the fields of IA(E_i) with each of `law_means`.
+
+    of_pairs: in place of the record's own.
+    """
+    of_fields = field_abundance(record)
+    means = law_means(sub_embedding_abundance(record) if of_pairs is None else of_pairs)
+    return tuple(float(stats.spearmanr(of_fields, mean).statistic) for mean in means)
+
+
+def law_table(records: Sequence[RunRecord]) -> pd.DataFrame:
+    """Rank correlations of the interaction-collapse law by model and size, as text: mean and range over the seeds,
+    of the record's sub-embeddings and, as a control, of random projections of its embeddings."""
+    rows = []
+    for (model, scale), group in results_table(records).groupby(["model", "scale"], sort=False):
+        of_group = [records[number] for number in group.index]
+        cases = {
+            "learned": [law_correlations(record) for record in of_group],
+            "control": [law_correlations(r, randomly_projected_abundance(r, r.config["seed"])) for r in of_group],
+        }
+        row = {"model": MODEL_LABELS[model], "size": "base" if scale == 1 else f"{scale}x"}
+        for number, field_name in enumerate(("own field", "other field")):
+            for case, found in cases.items():
+                values = [pair[number] for pair in found]
+                row[f"{field_name}, {case}"] = f"{np.mean(values):+.2f} ({min(values):+.2f} to {max(values):+.2f})"
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def set_abundance(record: RunRecord) -> np.ndarray:
+    """IA(E_i^(m)) as a (sets, fields) array."""
+    return np.array([[information_abundance_of(values) for values in fields] for fields in of_sets(record)])
+
+
+def relative_spread(of_sets: np.ndarray) -> float:
+    """Standard deviation over the first axis, the sets, over the mean; averaged over all else."""
+    return float(np.mean(of_sets.std(axis=0) / of_sets.mean(axis=0)))
+
+
+def set_spread(record: RunRecord) -> float:
+    """`relative_spread` of the fields' information abundance over the sets, learned less before training."""
+    before = np.array([[information_abundance_of(v) for v in fields] for fields in initial_spectra(record)["per_set"]])
+    return relative_spread(set_abundance(record)) - relative_spread(before)
+
+
+def interaction_patterns(record: RunRecord) -> np.ndarray:
+    """||W_{i->j}^(m)||_F as a (sets, i, j) array (Section 5.3), NaN for i = j."""
+    return off_diagonal(record.spectra["interaction_norms"])
+
+
+def initial_patterns(record: RunRecord) -> np.ndarray:
+    """As `interaction_patterns`, before training."""
+    config = record.config
+    cardinalities, options = [field["cardinality"] for field in record.fields], dict(config["options"])
+    options = {name: tuple(value) if isinstance(value, list) else value for name, value in options.items()}
+    built = build_model(
+        config["model"], cardinalities, config["embedding_size"], config["num_sets"], config["seed"], **options
+    )
+    return off_diagonal(built.interaction_patterns().detach().numpy())
+
+
+def off_diagonal(patterns) -> np.ndarray:
+    found = np.array(patterns, dtype=float)
+    found[:, np.arange(found.shape[1]), np.arange(found.shape[1])] = np.nan
+    return found
+
+
+def pattern_measures(record: RunRecord) -> dict[str, float]:
+    """correlation: of two sets' patterns, averaged over the pairs of sets. spread: how much a norm varies over the
+    sets, learned less before training. Both without i = j."""
+
+    def flat(patterns: np.ndarray) -> np.ndarray:
+        return patterns[:, ~np.isnan(patterns[0])]
+
+    learned = flat(interaction_patterns(record))
+    upper = np.triu_indices(len(learned), k=1)
+    spread = relative_spread(learned) - relative_spread(flat(initial_patterns(record)))
+    return {"correlation": float(np.corrcoef(learned)[upper].mean()), "spread": spread}
+
+
+def html_table(table: pd.DataFrame) -> str:
+    """The table as HTML in the book's style."""
+    return table.to_html(index=False, border=0, justify="left", classes="table")
+
+
+def measures_table(records: Sequence[RunRecord]) -> pd.DataFrame:
+    """Means over fields and seeds: information abundance and the two ranks, learned and random."""
+    mean = field_measures(records).mean(numeric_only=True)
+    rows = [
+        ("information abundance, best epoch", mean["learned"], mean["random"]),
+        ("information abundance, first epoch", mean["first_epoch"], mean["random"]),
+        ("effective rank, best epoch", mean["effective_rank"], mean["effective_rank_random"]),
+        ("stable rank, best epoch", mean["stable_rank"], mean["stable_rank_random"]),
+    ]
+    header = ["mean over fields", "learned", "random, same shape", "ratio of the means"]
+    return pd.DataFrame([(name, f"{a:.2f}", f"{b:.2f}", f"{a / b:.2f}") for name, a, b in rows], columns=header)
+
+
+def auc_table(records: Sequence[RunRecord]) -> pd.DataFrame:
+    """Mean test AUC by model, embedding and scale, as Table 1 has it; text with four digits."""
+    table = results_table(records)
+    wide = table.pivot_table(index=["model", "embedding"], columns="scale", values="test_auc", sort=False)
+    wide = wide.map(lambda value: "" if pd.isna(value) else f"{value:.4f}")
+    wide.columns = ["base" if scale == 1 else f"{scale}x" for scale in wide.columns]
+    return wide.reset_index().assign(model=lambda t: t["model"].map(MODEL_LABELS))
+
+
+def logs_table(profile: str = "laptop", seeds: Sequence[int] | str | None = None) -> pd.DataFrame:
+    """The synthetic logs: a row per log and seed, with their sizes, click rate and Bayes AUC on the test rows."""
+    settings = find("profile", profile, PROFILES)
+    rows = []
+    for name, generate in SYNTHETIC_LOGS.items():
+        for seed in seeds_of(profile, seeds):
+            log = generate(seed, settings.rows, settings.test_rows)
+            test = log.split(seed).test
+            rows.append(
+                {
+                    "log": name,
+                    "seed": seed,
+                    "rows": log.rows - log.test_rows,
+                    "test rows": log.test_rows,
+                    "fields": len(log.fields),
+                    "sum of cardinalities": sum(log.cardinalities),
+                    "largest": max(log.cardinalities),
+                    "smallest": min(log.cardinalities),
+                    "click rate": f"{log.labels.mean():.3f}",
+                    "Bayes AUC": f"{roc_auc_score(log.labels[test], log.click_probability[test]):.3f}",
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def fields_table(profile: str = "laptop", seeds: Sequence[int] | str | None = None) -> pd.DataFrame:
+    """Fields and cardinalities of the first seed's synthetic logs, side by side."""
+    settings = find("profile", profile, PROFILES)
+    seed = seeds_of(profile, seeds)[0]
+    columns = {}
+    for name, generate in SYNTHETIC_LOGS.items():
+        fields = generate(seed, settings.rows, settings.test_rows).fields
+        columns[name] = pd.Series([field.name for field in fields])
+        columns[f"cardinality, {name}"] = pd.Series([f"{field.cardinality:,}" for field in fields])
+    return pd.DataFrame(columns).fillna("")
