@@ -49,9 +49,28 @@ class UnitaryProjections(nn.Module):
 
     def forward(self, model: CTRModel, ids: Tensor) -> Tensor:
         blocks = torch.stack([layer.blocks() for layer in model.interaction.layers])
-        identity = torch.eye(self.size, dtype=blocks.dtype, device=blocks.device)
-        targets = identity if self.scales is None else self.scales[..., None, None] * identity
-        return (blocks.transpose(-1, -2) @ blocks - targets).square().sum()
+        scales = blocks.new_ones(blocks.shape[:-2]) if self.scales is None else self.scales
+        return SquaredDistanceToUnitary.apply(blocks, scales)
+
+
+class SquaredDistanceToUnitary(torch.autograd.Function):
+    """The sum over blocks (..., K, K) of || W^T W - s I ||_F^2, s of shape (...).
+
+    Its gradient by hand, 4 W (W^T W - s I), takes one product of matrices less than the derivative of the formula.
+    """
+
+    @staticmethod
+    def forward(ctx, blocks: Tensor, scales: Tensor) -> Tensor:
+        distance = blocks.transpose(-1, -2) @ blocks
+        distance.diagonal(dim1=-2, dim2=-1).sub_(scales.unsqueeze(-1))
+        ctx.save_for_backward(blocks, distance)
+        return torch.linalg.vector_norm(distance).square()
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor) -> tuple[Tensor, Tensor]:
+        blocks, distance = ctx.saved_tensors
+        of_scales = -2 * gradient * distance.diagonal(dim1=-2, dim2=-1).sum(dim=-1)
+        return (blocks @ distance).mul_(4 * gradient), of_scales
 
 
 class NormDivergence(nn.Module):

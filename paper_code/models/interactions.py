@@ -63,7 +63,7 @@ class FieldWeightedProducts(nn.Module):
 
     def forward(self, embeddings: Tensor) -> Tensor:
         e = by_coordinate(embeddings)
-        products = (e @ self.weight * e).sum(dim=2)
+        products = (self.weight @ e * e).sum(dim=1)
         return self.dropout(self.norm(products.unflatten(1, (-1, self.out_features)).transpose(0, 1)))
 
 
@@ -88,15 +88,15 @@ class CompressedInteraction(nn.Module):
         sums = []
         for layer in self.layers:
             x = layer(x0, x)
-            sums.append(x.unflatten(1, (-1, self.embedding_size)).sum(dim=2))
-        return embeddings.flatten(2), torch.cat(sums, dim=2).transpose(0, 1)
+            sums.append(x.unflatten(2, (-1, self.embedding_size)).sum(dim=3))
+        return embeddings.flatten(2), torch.cat(sums, dim=1).permute(2, 0, 1)
 
 
 class CompressedLayer(nn.Module):
     """A layer of CIN, on coordinates: x_h = ReLU(sum over i, j of W_{h,i,j} x_i x0_j + b_h) for every coordinate.
 
-    The sum over j is one matrix product, that over i another: the N x H products of the paper's 1 x 1 convolution are
-    never stored. weight (sets, out, in, fields), bias (sets, out), initialised as `torch.nn.Conv1d`.
+    The sum over j is one matrix product, that over i is taken of its products with x. weight (sets, out, in, fields),
+    bias (sets, out), initialised as `torch.nn.Conv1d`.
     """
 
     def __init__(self, num_sets: int, num_fields: int, in_rows: int, out_rows: int):
@@ -108,9 +108,9 @@ class CompressedLayer(nn.Module):
         nn.init.uniform_(self.bias, -bound, bound)
 
     def forward(self, x0: Tensor, x: Tensor) -> Tensor:
-        """(sets, batch * K, fields) and (sets, batch * K, in) -> (sets, batch * K, out)."""
-        matrices = (x0 @ self.weight.flatten(1, 2).transpose(1, 2)).unflatten(2, self.weight.shape[1:3])
-        return torch.relu((matrices @ x.unsqueeze(3)).squeeze(3) + self.bias.unsqueeze(1))
+        """(sets, fields, batch * K) and (sets, in, batch * K) -> (sets, out, batch * K)."""
+        over_fields = (self.weight.flatten(1, 2) @ x0).unflatten(1, self.weight.shape[1:3])
+        return torch.relu((over_fields * x.unsqueeze(1)).sum(dim=2) + self.bias.unsqueeze(2))
 
 
 class CrossNetwork(nn.Module):
@@ -241,5 +241,5 @@ class FieldAwareProducts(nn.Module):
 
 
 def by_coordinate(embeddings: Tensor) -> Tensor:
-    """(batch, sets, fields, size) -> (sets, batch * size, fields): a row per coordinate, for what treats each alone."""
-    return embeddings.permute(1, 0, 3, 2).flatten(1, 2)
+    """(batch, sets, fields, size) -> (sets, fields, batch * size), for what treats every coordinate alone."""
+    return embeddings.permute(1, 2, 0, 3).flatten(2)
