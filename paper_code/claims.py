@@ -118,6 +118,11 @@ class Claim:
         return verdict_of([effect.holds(self.confidence) for effect in self.effects])
 
     @property
+    def of_paper(self) -> bool:
+        """Is it a claim of the paper, not one asked of a further model?"""
+        return "not in the paper" not in self.section
+
+    @property
     def command(self) -> str:
         """That recomputes it, in a shell at the project's root."""
         log = f" -p dataset {self.dataset}" if self.dataset else ""
@@ -490,7 +495,7 @@ def table_claims(records: Sequence[RunRecord], dataset: str | None = None, scale
     drops = ("dnn", "xdeepfm", "finalmlp")
     return [
         Claim(
-            "single-embedding-drops",
+            "drops-at-largest",
             section,
             "The test AUC of DNN, xDeepFM and FinalMLP even drops when the single embedding is ten times as large.",
             "The gain of the largest size over the base is below zero for each of the three, paired by seed.",
@@ -675,6 +680,54 @@ def ledger_table(claims: Sequence[Claim]) -> pd.DataFrame:
             }
         )
     return pd.DataFrame(rows)
+
+
+# the beginnings of names that the title page sums up
+TALLIED = (
+    *("embedding-collapse", "interaction-collapse-ffm", "interaction-collapse-dcnv2", "evidence-iii", "evidence-iv"),
+    *("finding-2", "single-embedding", "drops-at-largest", "multi-embedding-better", "multi-embedding-scales"),
+    *("average-gain", "figure-9a", "figure-9b", "figure-9c", "figure-9d", "own-interactions"),
+)
+
+
+def tally(claims: Sequence[Claim], name: str = "", dataset: str | None = None) -> str:
+    """How many of the paper's claims have which verdict, in words: of those whose name begins so, of that data set.
+
+    Of a single claim its verdict; "-" if there is none.
+    """
+    chosen = [c for c in claims if c.of_paper and c.name.startswith(name) and dataset in (None, c.dataset)]
+    verdicts = [claim.verdict for claim in chosen]
+    if len(verdicts) < 2:
+        return "".join(verdicts) or "-"
+    counts = {verdict: verdicts.count(verdict) for verdict in (REPRODUCED, PARTLY, NOT_REPRODUCED, NOT_TESTED)}
+    return ", ".join(f"{count} {verdict}" for verdict, count in counts.items() if count)
+
+
+def ledger_html(claims: Sequence[Claim]) -> str:
+    """The ledger as HTML: a row per claim with its strongest and its weakest effect at one look."""
+    rows = []
+    for claim, corrected in zip(claims, corrected_verdicts(claims), strict=True):
+        effects = claims_table([claim])
+        shown = effects.iloc[-1] if claim.verdict != NOT_TESTED else None
+        ours = (
+            f"{shown['effect']}: {shown['ours']} [{shown['interval'].replace(' to ', ', ')}]"
+            if shown is not None
+            else "-"
+        )
+        held = int((effects["holds"] == "yes").sum())
+        rows.append(
+            {
+                "claim": f'<a href="{claim.chapter}.html">{escape(claim.statement)}</a>',
+                "where": escape(claim.section),
+                "data": claim.dataset or "-",
+                "ours, largest size": escape(ours),
+                "paper": shown["paper"] if shown is not None else "-",
+                "effects that hold": f"{held} of {len(effects)}",
+                "verdict": f"<strong>{claim.verdict}</strong>"
+                + (f" ({corrected} when corrected for all claims)" if corrected != claim.verdict else ""),
+            }
+        )
+    return html_table(pd.DataFrame(rows), escape=False)
 
 
 def claims_html(claims: Sequence[Claim]) -> str:

@@ -15,6 +15,7 @@ from paper_code.regularizers import RegularizerConfig
 from paper_code.runs import (
     DATA_FOLDER,
     PROJECT_FOLDER,
+    RECORDED_LOGS,
     DataConfig,
     RunConfig,
     RunRecord,
@@ -37,6 +38,7 @@ class Profile:
 
     rows, test_rows: of the synthetic logs. scales: model sizes as multiples of the base. options: of the models; those
     a model does not have are ignored.
+    seeds_of_costly: how many of the seeds costly runs have, see `Variant.costly`; None: all.
     weight_decay_by_rule: keep rows * weight_decay at what it is on Criteo, whatever the log; else the paper's 1e-6.
     """
 
@@ -47,17 +49,18 @@ class Profile:
     options: dict
     training: TrainingConfig
     weight_decay_by_rule: bool
+    seeds_of_costly: int | None = None
 
 
 LAPTOP_OPTIONS = {"hidden": (64, 64), "cross_layers": 2}
 PROFILES = {
     "smoke": Profile(
-        rows=130_000,
-        test_rows=50_000,
+        rows=60_000,
+        test_rows=30_000,
         scales=(1, 4),
         seeds=(0, 1, 2),
         options=LAPTOP_OPTIONS,
-        training=TrainingConfig(batch_size=512, patience=1, max_epochs=2),
+        training=TrainingConfig(batch_size=256, patience=1, max_epochs=1),
         weight_decay_by_rule=True,
     ),
     "laptop": Profile(
@@ -68,6 +71,7 @@ PROFILES = {
         options=LAPTOP_OPTIONS,
         training=TrainingConfig(batch_size=128, patience=2, max_epochs=20),
         weight_decay_by_rule=True,
+        seeds_of_costly=3,
     ),
     "paper": Profile(
         rows=400_000,
@@ -94,6 +98,11 @@ class Variant:
     num_sets: int = 1
     options: dict = field(default_factory=dict)
     regularizer: str | None = None
+
+    def costly(self, scales: Sequence[int]) -> bool:
+        """Is it of the largest size, and none of plain DNN and DCNv2, on which most of the paper's analysis rests?"""
+        plain = not self.options and not self.regularizer
+        return self.scale * self.num_sets == max(scales) and not (plain and self.model in ("dnn", "dcnv2"))
 
 
 PAPER_MODELS = ("dnn", "ipnn", "nfwfm", "xdeepfm", "dcnv2", "finalmlp")
@@ -155,6 +164,14 @@ EXPERIMENTS: dict[str, Callable[[Sequence[int]], list[Variant]]] = {
     "gdcn": lambda scales: single(["gdcn", "dcnv2"], up_to_4(scales)) + multi(["gdcn", "dcnv2"], up_to_4(scales)),
 }
 
+# what the book shows of each log, and the sweep trains without an experiment's name: what the paper has of Criteo and
+# of Avazu
+BOOK = {
+    "criteo_like": tuple(name for name in EXPERIMENTS if name != "few_rows"),
+    "avazu_like": ("collapse", "tables", "evidence_i", "evidence_ii"),
+    "criteo_80k": ("few_rows",),
+}
+
 
 def find(what: str, name: str, among: dict):
     """The value of that name. Raises ValueError, which names those that exist, if there is none."""
@@ -200,10 +217,14 @@ def run_configs(
     variants = find("experiment", experiment, EXPERIMENTS)
     settings = find("profile", profile, PROFILES)
     configs = []
-    for seed in parse_seeds(seeds, settings):
+    chosen = parse_seeds(seeds, settings)
+    of_costly = chosen[: settings.seeds_of_costly] if seeds is None else chosen
+    for seed in chosen:
         data = data_config(dataset, seed, settings.rows, settings.test_rows, data_folder)
         training = training_for(settings, data.rows)
         for variant in variants(settings.scales):
+            if variant.costly(settings.scales) and seed not in of_costly:
+                continue
             size = variant.scale * base_embedding_size(variant.model, num_fields(data, data_folder))
             options = options_for(settings, variant.model) | variant.options
             regularizer = RegularizerConfig(variant.regularizer) if variant.regularizer else None
@@ -212,9 +233,16 @@ def run_configs(
     return configs
 
 
+def logs_beside(dataset: str) -> tuple[str, ...]:
+    """The logs that the book shows beside each other: both synthetic ones, or the given one alone."""
+    return tuple(SYNTHETIC_LOGS) if dataset in SYNTHETIC_LOGS else (dataset,)
+
+
 @lru_cache
 def num_fields(data: DataConfig, data_folder: Path) -> int:
     """How many fields the log has."""
+    if data in RECORDED_LOGS:
+        return RECORDED_LOGS[data]
     if data.name in SYNTHETIC_LOGS:
         data = replace(data, rows=100, test_rows=0)  # the fields are the same for any number of rows
     return len(load_data.__wrapped__(data, data_folder).fields)

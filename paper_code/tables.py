@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -9,9 +10,11 @@ from scipy import stats
 from sklearn.metrics import roc_auc_score
 
 from paper_code.data import SYNTHETIC_LOGS
-from paper_code.experiments import PROFILES, find, seeds_of
+from paper_code.experiments import PROFILES, find, project_path, seeds_of
 from paper_code.models import MODEL_LABELS, base_embedding_size, build_model
-from paper_code.runs import RunRecord
+from paper_code.models.ctr_model import CTRModel
+from paper_code.published import STATISTICS, published_auc
+from paper_code.runs import RunRecord, data_config, load_data, sub_embedding_information_abundance
 from paper_code.spectra import (
     effective_rank_of,
     information_abundance_of,
@@ -162,16 +165,22 @@ def field_measures(records: Sequence[RunRecord]) -> pd.DataFrame:
     return table.assign(share_of_random=table["learned"] / table["random"])
 
 
+def with_references(records: Sequence[RunRecord]) -> pd.DataFrame:
+    """`results_table` with what information abundance is to be held against, side by side and as means over the fields:
+    initial, of the run's embeddings before training, and random, of random matrices of their shape."""
+    return results_table(records).assign(
+        initial=[mean_abundance(initial_spectra(record)["side_by_side"]) for record in records],
+        random=[mean_abundance(random_spectra(record)) for record in records],
+    )
+
+
 def abundance_table(records: Sequence[RunRecord]) -> pd.DataFrame:
     """Information abundance by model, variant, embedding and scale, means over fields and seeds, with two digits.
 
     per set: of the (D_i, K) matrices; side by side: of the (D_i, M K) matrices of all sets; at initialisation: those
     before training; random: of random matrices of that shape; and side by side over random.
     """
-    rows = results_table(records).assign(
-        initial=[mean_abundance(initial_spectra(record)["side_by_side"]) for record in records],
-        random=[mean_abundance(random_spectra(record)) for record in records],
-    )
+    rows = with_references(records)
     names = {
         "abundance_per_set": "per set",
         "information_abundance": "side by side",
@@ -209,6 +218,13 @@ def randomly_projected_abundance(record: RunRecord, seed: int = 0) -> np.ndarray
             if i != j:
                 projection = generator.standard_normal((len(values), size))
                 found[i, j] = information_abundance_of(singular_values(np.array(values)[:, None] * projection))
+    return found
+
+
+def initial_sub_embedding_abundance(record: RunRecord) -> np.ndarray:
+    """As `sub_embedding_abundance`, before training."""
+    found = np.array(sub_embedding_information_abundance(initial_model(record)), dtype=float)
+    np.fill_diagonal(found, np.nan)
     return found
 
 
@@ -268,8 +284,12 @@ def relative_spread(of_sets: np.ndarray) -> float:
 
 def set_spread(record: RunRecord) -> float:
     """`relative_spread` of the fields' information abundance over the sets, learned less before training."""
-    before = np.array([[information_abundance_of(v) for v in fields] for fields in initial_spectra(record)["per_set"]])
-    return relative_spread(set_abundance(record)) - relative_spread(before)
+    return relative_spread(set_abundance(record)) - relative_spread(initial_set_abundance(record))
+
+
+def initial_set_abundance(record: RunRecord) -> np.ndarray:
+    """As `set_abundance`, before training."""
+    return np.array([[information_abundance_of(v) for v in fields] for fields in initial_spectra(record)["per_set"]])
 
 
 def interaction_patterns(record: RunRecord) -> np.ndarray:
@@ -279,13 +299,33 @@ def interaction_patterns(record: RunRecord) -> np.ndarray:
 
 def initial_patterns(record: RunRecord) -> np.ndarray:
     """As `interaction_patterns`, before training."""
-    config = record.config
-    cardinalities, options = [field["cardinality"] for field in record.fields], dict(config["options"])
-    options = {name: tuple(value) if isinstance(value, list) else value for name, value in options.items()}
-    built = build_model(
-        config["model"], cardinalities, config["embedding_size"], config["num_sets"], config["seed"], **options
-    )
-    return off_diagonal(built.interaction_patterns().detach().numpy())
+    return off_diagonal(initial_model(record).interaction_patterns().detach().numpy())
+
+
+def initial_model(record: RunRecord) -> CTRModel:
+    """The run's model before training."""
+    config, cardinalities = record.config, [field["cardinality"] for field in record.fields]
+    options = {name: tuple(v) if isinstance(v, list) else v for name, v in config["options"].items()}
+    sizes = config["embedding_size"], config["num_sets"]
+    return build_model(config["model"], cardinalities, *sizes, config["seed"], **options)
+
+
+def curves_table(records: Sequence[RunRecord]) -> pd.DataFrame:
+    """Training curves: a row per tenth of an epoch with the mean training loss; validation AUC at an epoch's end, else
+    NaN. epoch: passes over the training rows so far."""
+    rows = []
+    for record in records:
+        for number, epoch in enumerate(record.epochs):
+            parts = len(epoch["training_loss"])
+            for part, loss in enumerate(epoch["training_loss"], start=1):
+                auc = epoch["validation_auc"] if part == parts else np.nan
+                rows.append(
+                    (
+                        *(record.config["model"], variant(record.config), record.config["seed"]),
+                        *(number + part / parts, loss, auc),
+                    )
+                )
+    return pd.DataFrame(rows, columns=["model", "variant", "seed", "epoch", "training_loss", "validation_auc"])
 
 
 def off_diagonal(patterns) -> np.ndarray:
@@ -307,9 +347,10 @@ def pattern_measures(record: RunRecord) -> dict[str, float]:
     return {"correlation": float(np.corrcoef(learned)[upper].mean()), "spread": spread}
 
 
-def html_table(table: pd.DataFrame) -> str:
-    """The table as HTML in the book's style."""
-    return table.to_html(index=False, border=0, justify="left", classes="table")
+def html_table(table: pd.DataFrame, escape: bool = True) -> str:
+    """The table as HTML in the book's style. escape: its texts are no HTML."""
+    with pd.option_context("display.max_colwidth", None):
+        return table.to_html(index=False, border=0, justify="left", classes="table", escape=escape)
 
 
 def measures_table(records: Sequence[RunRecord]) -> pd.DataFrame:
@@ -325,13 +366,58 @@ def measures_table(records: Sequence[RunRecord]) -> pd.DataFrame:
     return pd.DataFrame([(name, f"{a:.2f}", f"{b:.2f}", f"{a / b:.2f}") for name, a, b in rows], columns=header)
 
 
-def auc_table(records: Sequence[RunRecord]) -> pd.DataFrame:
-    """Mean test AUC by model, embedding and scale, as Table 1 has it; text with four digits."""
-    table = results_table(records)
-    wide = table.pivot_table(index=["model", "embedding"], columns="scale", values="test_auc", sort=False)
-    wide = wide.map(lambda value: "" if pd.isna(value) else f"{value:.4f}")
+def auc_table(records: Sequence[RunRecord], spread: bool = False) -> pd.DataFrame:
+    """Test AUC by model, variant, embedding and size, published and ours, as text: the mean over the seeds.
+
+    spread: with the standard deviation, as in Tables 3 and 4; else as in Table 1. Published: if the paper has the model.
+    """
+    ours = results_table(records).groupby(["model", "variant", "embedding", "scale"], sort=False)["test_auc"]
+    ours = ours.agg(["mean", "std"]).reset_index().assign(source="ours")
+    published = published_auc(records[0].config["data"]["name"], list(ours["model"].unique()))
+    published = published.rename(columns={"auc_mean": "mean", "auc_std": "std"})
+    both = pd.concat([published.assign(source="published", variant=PLAIN), ours], ignore_index=True)
+    digits = both["source"].map({"published": 5, "ours": 4})
+    text = [f"{mean:.{number}f}" for mean, number in zip(both["mean"], digits, strict=True)]
+    if spread:
+        text = [f"{a} ± {b:.{n}f}" for a, b, n in zip(text, both["std"], digits, strict=True)]
+    keys = {name: list(dict.fromkeys(both[name])) for name in ("model", "variant")}
+    wide = both.assign(text=text).pivot(
+        index=["model", "embedding", "variant", "source"], columns="scale", values="text"
+    )
+    order = sorted(
+        wide.index,
+        key=lambda row: (keys["model"].index(row[0]), row[1] == "ME", keys["variant"].index(row[2]), row[3] == "ours"),
+    )
+    wide = wide.reindex(order).fillna("")
     wide.columns = ["base" if scale == 1 else f"{scale}x" for scale in wide.columns]
-    return wide.reset_index().assign(model=lambda t: t["model"].map(MODEL_LABELS))
+    table = wide.reset_index().assign(model=lambda t: t["model"].map(MODEL_LABELS))
+    return table.drop(columns="variant") if set(table["variant"]) == {PLAIN} else table
+
+
+def save_table(table: pd.DataFrame, name: str, folder: str | Path) -> None:
+    """Write the table to `<folder>/data/<name>.csv`; a relative folder is below the project's root."""
+    folder = project_path(folder) / "data"
+    folder.mkdir(parents=True, exist_ok=True)
+    table.to_csv(folder / f"{name}.csv", index=False)
+
+
+def statistics_table(
+    profile: str, seeds: Sequence[int] | str | None = None, datasets: Sequence[str] = ()
+) -> pd.DataFrame:
+    """Table 2: the paper's data sets, the synthetic logs (the profile's, of the first seed) and prepared logs."""
+    settings, rows = find("profile", profile, PROFILES), []
+    for name, known in STATISTICS.items():
+        rows.append((name, "published", *(known[key] for key in ("rows", "fields", "sum", "largest", "smallest"))))
+    for name in [*SYNTHETIC_LOGS, *(name for name in datasets if name not in SYNTHETIC_LOGS)]:
+        config = data_config(name, seeds_of(profile, seeds)[0], settings.rows, settings.test_rows)
+        log, synthetic = load_data(config), name in SYNTHETIC_LOGS
+        sizes = log.cardinalities
+        kind = "synthetic" if synthetic else "prepared"
+        rows.append((name, kind, log.rows - log.test_rows, len(sizes), sum(sizes), max(sizes), min(sizes)))
+    table = pd.DataFrame(rows, columns=["data set", "what", "#Instances", "#Fields", "sum D_i", "max D_i", "min D_i"])
+    numbers = table.columns[2:]
+    table[numbers] = table[numbers].map(lambda value: f"{value:,.0f}")
+    return table
 
 
 def logs_table(profile: str = "laptop", seeds: Sequence[int] | str | None = None) -> pd.DataFrame:
