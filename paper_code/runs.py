@@ -206,7 +206,7 @@ def execute(
     progress: bool = False,
 ) -> RunRecord:
     """Train and measure one run, on `threads` CPU threads (None: as PyTorch is set)."""
-    started = time.perf_counter()
+    started = time.perf_counter(), time.process_time()
     commit()  # as it is now, not when the run ends
     reset_peak_memory()
     log = load_data(config.data, data_folder)
@@ -225,7 +225,8 @@ def execute(
             after_epoch=field_information_abundance,
             progress=progress,
         )
-        origin = provenance(device, time.perf_counter() - started, result)
+        seconds, of_processor = time.perf_counter() - started[0], time.process_time() - started[1]
+        origin = provenance(device, seconds, of_processor, result)
     return RunRecord(
         config=config.to_json(),
         fields=log.description["fields"],
@@ -305,7 +306,7 @@ def without_unset(values: dict) -> dict:
     }
 
 
-def provenance(device: str, seconds: float, result: Fit) -> dict:
+def provenance(device: str, seconds: float, cpu_seconds: float, result: Fit) -> dict:
     """Where, with what and at what cost a run was made."""
     found = find_device(device)
     on_cuda = found.type == "cuda"
@@ -317,6 +318,7 @@ def provenance(device: str, seconds: float, result: Fit) -> dict:
         "threads": torch.get_num_threads(),
         "date": time.strftime("%Y-%m-%d", time.gmtime()),
         "seconds": round(seconds, 2),
+        "cpu_seconds": round(cpu_seconds, 2),
         "training_seconds": round(sum(epoch.training_seconds for epoch in result.epochs), 2),
         "peak_memory_mib": round((torch.cuda.max_memory_allocated(found) if on_cuda else peak_memory()) / 2**20),
     }

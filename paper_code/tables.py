@@ -31,8 +31,9 @@ RESULT_COLUMNS = [
 
 
 def hours(records: Sequence[RunRecord]) -> str:
-    """The time that the runs took, added up."""
-    return f"{sum(record.provenance['seconds'] for record in records) / 3600:.1f}"
+    """The processor time that the runs took, added up; of a record that has none, its seconds."""
+    seconds = [record.provenance.get("cpu_seconds", record.provenance["seconds"]) for record in records]
+    return f"{sum(seconds) / 3600:.1f}"
 
 
 def provenance_summary(records: Sequence[RunRecord]) -> str:
@@ -369,7 +370,8 @@ def measures_table(records: Sequence[RunRecord]) -> pd.DataFrame:
 def auc_table(records: Sequence[RunRecord], spread: bool = False) -> pd.DataFrame:
     """Test AUC by model, variant, embedding and size, published and ours, as text: the mean over the seeds.
 
-    spread: with the standard deviation, as in Tables 3 and 4; else as in Table 1. Published: if the paper has the model.
+    spread: with the standard deviation, as in Tables 3 and 4; else as in Table 1. A model that the paper lacks has ours
+    alone.
     """
     ours = results_table(records).groupby(["model", "variant", "embedding", "scale"], sort=False)["test_auc"]
     ours = ours.agg(["mean", "std"]).reset_index().assign(source="ours")
