@@ -38,7 +38,6 @@ class Profile:
 
     rows, test_rows: of the synthetic logs. scales: model sizes as multiples of the base. options: of the models; those
     a model does not have are ignored.
-    seeds_of_costly: how many of the seeds costly runs have, see `Variant.costly`; None: all.
     weight_decay_by_rule: keep rows * weight_decay at what it is on Criteo, whatever the log; else the paper's 1e-6.
     """
 
@@ -49,7 +48,6 @@ class Profile:
     options: dict
     training: TrainingConfig
     weight_decay_by_rule: bool
-    seeds_of_costly: int | None = None
 
 
 LAPTOP_OPTIONS = {"hidden": (64, 64), "cross_layers": 2}
@@ -61,7 +59,6 @@ LAPTOP = Profile(
     options=LAPTOP_OPTIONS,
     training=TrainingConfig(batch_size=128, patience=2, max_epochs=20),
     weight_decay_by_rule=True,
-    seeds_of_costly=3,
 )
 PROFILES = {
     "smoke": Profile(
@@ -101,11 +98,6 @@ class Variant:
     num_sets: int = 1
     options: dict = field(default_factory=dict)
     regularizer: str | None = None
-
-    def costly(self, scales: Sequence[int]) -> bool:
-        """Is it of the largest size, and none of plain DNN and DCNv2, on which most of the paper's analysis rests?"""
-        plain = not self.options and not self.regularizer
-        return self.scale * self.num_sets == max(scales) and not (plain and self.model in ("dnn", "dcnv2"))
 
 
 PAPER_MODELS = ("dnn", "ipnn", "nfwfm", "xdeepfm", "dcnv2", "finalmlp")
@@ -220,14 +212,10 @@ def run_configs(
     variants = find("experiment", experiment, EXPERIMENTS)
     settings = find("profile", profile, PROFILES)
     configs = []
-    chosen = parse_seeds(seeds, settings)
-    of_costly = chosen[: settings.seeds_of_costly] if seeds is None else chosen
-    for seed in chosen:
+    for seed in parse_seeds(seeds, settings):
         data = data_config(dataset, seed, settings.rows, settings.test_rows, data_folder)
         training = training_for(settings, data.rows)
         for variant in variants(settings.scales):
-            if variant.costly(settings.scales) and seed not in of_costly:
-                continue
             size = variant.scale * base_embedding_size(variant.model, num_fields(data, data_folder))
             options = options_for(settings, variant.model) | variant.options
             regularizer = RegularizerConfig(variant.regularizer) if variant.regularizer else None

@@ -331,7 +331,7 @@ def test_another_seed_is_another_run(command, places, tmp_path):
     [
         (["--dataset", "absent"], "no data set 'absent': expected one of criteo_like, avazu_like, mini"),
         (["--model", "deepfm"], "model 'deepfm' does not exist; the models are dnn, ipnn, nfwfm"),
-        (["--profile", "huge"], "profile 'huge' does not exist; expected one of smoke, laptop, paper"),
+        (["--profile", "huge"], "profile 'huge' does not exist; expected one of smoke, laptop, desktop, paper"),
         (["--device", "tpu9"], "device 'tpu9' does not exist"),
         (["--threads", "0"], "--threads 0"),
         (["--cross-layers", "2"], "dnn has no option cross_layers"),

@@ -21,12 +21,12 @@ from paper_code.experiments import (
     describe,
     parse_seeds,
     records_of,
-    results_table,
     run_configs,
     sweep,
 )
 from paper_code.regularizers import RegularizerConfig
-from paper_code.runs import DataConfig, RunConfig, RunRecord, RunStore
+from paper_code.runs import RECORDED_LOGS, DataConfig, RunConfig, RunRecord, RunStore
+from paper_code.tables import results_table
 from paper_code.training import TrainingConfig
 
 LAPTOP = PROFILES["laptop"]
@@ -111,7 +111,7 @@ def test_scalability_at_laptop_is_figure_8(dataset):
     expected = {(m, *size, seed) for m in ("dnn", "dcnv2") for size in single + multi for seed in range(5)}
     assert set(sizes(configs)) == expected
     for config in configs:
-        assert config.data == DataConfig(dataset, config.seed, 400_000, 200_000)
+        assert config.data == DataConfig(dataset, config.seed, 200_000, 200_000)
         assert config.training.weight_decay == 46 / 400_000
         assert config.training.batch_size == 128
         assert config.training.learning_rate == 1e-3
@@ -155,7 +155,7 @@ def test_the_paper_profile_is_appendix_c2(tmp_path):
 def test_the_rule_keeps_rows_times_weight_decay_whatever_the_log(tmp_path):
     """46 on Criteo: 45.8 million rows times 1e-6."""
     save_log(tmp_path / "mine", rows=500)
-    for dataset, profile, rows in [("mine", "laptop", 500), ("mine", "smoke", 500), ("criteo_like", "smoke", 130_000)]:
+    for dataset, profile, rows in [("mine", "laptop", 500), ("mine", "smoke", 500), ("criteo_like", "smoke", 60_000)]:
         for config in run_configs("collapse", dataset, profile, data_folder=tmp_path):
             assert config.data.rows == rows
             assert rows * config.training.weight_decay == pytest.approx(46)
@@ -188,18 +188,27 @@ def test_ffm_has_a_sub_embedding_for_every_other_field(dataset, fields):
     assert config.embedding_size == 8 * (fields - 1)
 
 
-def test_evidence_iii_has_the_papers_penalty_and_the_released_form_of_it():
+def test_evidence_iii_has_the_papers_penalty_and_the_ablations_the_released_form_of_it():
     configs = run_configs("evidence_iii", "criteo_like", "laptop", seeds=[0])
-    kinds = {(c.regularizer is not None, c.options["block_scales"]) for c in configs}
-    assert kinds == {(False, False), (True, False), (True, True)}
     assert {c.regularizer for c in configs} == {None, RegularizerConfig("unitary", 1e-5)}
-    assert len(configs) == 3 * len(PROFILES["laptop"].scales)
+    assert not any(c.options["block_scales"] for c in configs)
+    assert len(configs) == 2 * len(PROFILES["laptop"].scales)
+    released = [c for c in run_configs("ablations", "criteo_like", "laptop", seeds=[0]) if c.options["block_scales"]]
+    assert {c.regularizer for c in released} == {RegularizerConfig("unitary", 1e-5)}
+
+
+def test_a_log_whose_records_the_project_has_needs_no_rows(tmp_path):
+    configs = run_configs("few_rows", "criteo_80k", data_folder=tmp_path)
+    assert {c.data.fingerprint for c in configs} == {log.fingerprint for log in RECORDED_LOGS}
+    assert {c.embedding_size for c in configs if c.model == "ffm"} == {8 * 38}
+    with pytest.raises(FileNotFoundError, match="no data set 'criteo_81k'"):
+        run_configs("few_rows", "criteo_81k", data_folder=tmp_path)
 
 
 def test_a_run_is_described_with_what_sets_it_apart():
     configs = [run_configs(name, "criteo_like", "laptop", seeds=[3])[-1] for name in ("evidence_iii", "patterns")]
     assert [describe(config) for config in configs] == [
-        "criteo_like dcnv2 K=100 block_scales 1e-05 unitary seed 3",
+        "criteo_like dcnv2 K=100 1e-05 unitary seed 3",
         "criteo_like dcnv2 K=10 x 10 sets 1 norm_divergence seed 3",
     ]
     assert len({describe(c) for name in EXPERIMENTS for c in run_configs(name, "avazu_like")}) == len(
@@ -255,7 +264,8 @@ def executed(monkeypatch) -> list[RunConfig]:
 
 def record_of(config: RunConfig, auc=0.75, best_epoch=2, seconds=1.5, parameters=10) -> RunRecord:
     scores = {"test_auc": auc, "test_log_loss": 0.5, "best_epoch": best_epoch}
-    return RunRecord(config.to_json(), [], parameters, scores, [], {}, {"seconds": seconds})
+    epochs = [{"training_loss": [0.5], "validation_auc": 0.7}] * best_epoch
+    return RunRecord(config.to_json(), [], parameters, scores, epochs, {"side_by_side": [[1.0]]}, {"seconds": seconds})
 
 
 def test_a_sweep_trains_what_is_missing_and_each_once(tmp_path, executed):
@@ -334,6 +344,7 @@ from paper_code import runs
 from paper_code.data import SYNTHETIC_LOGS
 from paper_code.experiments import sweep
 from paper_code.runs import DataConfig, RunConfig, RunStore
+from paper_code.tables import results_table
 from paper_code.training import TrainingConfig
 
 def kill_at_call(function):

@@ -12,8 +12,9 @@ from matplotlib.figure import Figure
 from scipy import stats
 
 from paper_code.figures import abundance_figure, save_figure, scalability_figure, spectra_figure, toy_figure
+from paper_code.models import build_model
 from paper_code.runs import DataConfig, RunConfig, RunRecord
-from paper_code.spectra import random_matrix
+from paper_code.spectra import random_matrix, singular_values
 from paper_code.toy import ToyResult
 
 CARDINALITIES = {"late": 300, "few": 4, "middle": 40}
@@ -40,8 +41,14 @@ def make_record(seed, model="dcnv2", size=SIZE, num_sets=1, test_auc=0.75, spect
         fields=[{"name": n, "cardinality": d} for n, d in CARDINALITIES.items()],
         parameters=1,
         scores={"test_auc": test_auc, "test_log_loss": 0.5, "best_epoch": 1},
-        epochs=[{"measurements": {"information_abundance": [1.0] * len(CARDINALITIES)}}],
-        spectra={"side_by_side": [list(values) for values in spectra]},
+        epochs=[
+            {
+                "training_loss": [0.5] * 10,
+                "validation_auc": 0.7,
+                "measurements": {"information_abundance": [1.0] * len(CARDINALITIES)},
+            }
+        ],
+        spectra={"side_by_side": [list(values) for values in spectra or [[1.0]] * len(CARDINALITIES)]},
         provenance={"seconds": 1.0},
     )
 
@@ -243,11 +250,13 @@ def test_a_title_names_model_size_and_sets(collapse_records):
 
 def test_the_spectra_figure_shows_the_first_seeds_normalised_singular_values(collapse_records):
     figure, data = spectra_figure(collapse_records)
-    left, right, colorbar = figure.axes
-    assert (left.get_title(), right.get_title()) == ("learned", "random, same shapes")
+    *panels, colorbar = figure.axes
+    kinds = ["learned", "at initialisation", "random, same shapes"]
+    assert [axes.get_title() for axes in panels] == kinds
     assert colorbar.get_ylabel() == "cardinality of the field"
     random = [random_values(n, d) for n, d in enumerate(CARDINALITIES.values())]
-    for axes, kind, values in ((left, "learned", learned_values(0)), (right, "random", random)):
+    initial = [singular_values(m) for m in build_model("dcnv2", CARDINALITIES.values(), SIZE).side_by_side_matrices()]
+    for axes, kind, values in zip(panels, kinds, (learned_values(0), initial, random), strict=True):
         for line, field, of_field in zip(axes.lines, CARDINALITIES, values, strict=True):
             expected = of_field / of_field[0]
             rows = data[(data["matrix"] == kind) & (data["field"] == field)]
@@ -261,7 +270,10 @@ def test_the_spectra_figure_counts_the_columns_of_all_sets():
     """Two sets of ten stand beside random matrices of twenty columns."""
     two_sets = [make_record(0, size=10, num_sets=2, spectra=learned_values(0))]
     one_set = [make_record(0, size=20, num_sets=1, spectra=learned_values(0))]
-    assert spectra_figure(two_sets)[1].equals(spectra_figure(one_set)[1])
+    two, one = (spectra_figure(records)[1] for records in (two_sets, one_set))
+    before = two["matrix"] == "at initialisation"  # these are the model's own
+    assert two[~before].equals(one[~before])
+    assert two[["matrix", "field", "k"]].equals(one[["matrix", "field", "k"]])
 
 
 # Figure 8
@@ -324,12 +336,15 @@ def test_the_lines_and_intervals_drawn_are_those_of_the_table():
         assert sorted(drawn) == sorted(names.values())
         for key, name in names.items():
             rows = data[(data["source"] == source) & (data["model"] == key[0]) & (data["embedding"] == key[1])]
-            line, _, (bars,) = drawn[name].lines
+            line, _, bars = drawn[name].lines
             x, y = line.get_xydata().astype(float).T
             np.testing.assert_allclose(y, rows["gain"])
             # side by side, yet each nearer to its own size than to any other
             assert np.abs(np.log(x / rows["scale"])).max() < np.log(2) / 4
-            spans = np.array([segment[:, 1] for segment in bars.get_segments()])
+            if source == "published":
+                assert not bars  # the paper's intervals are not of the gains
+                continue
+            spans = np.array([segment[:, 1] for segment in bars[0].get_segments()])
             low, high = rows["gain"] - rows["half_interval"], rows["gain"] + rows["half_interval"]
             np.testing.assert_allclose(spans, np.column_stack([low, high]).astype(float), atol=1e-15)
 
@@ -339,7 +354,7 @@ def test_sizes_ascend_on_every_line_and_the_ticks_name_them():
     for _, line in data.groupby(["source", "model", "embedding"]):
         assert all(a < b for a, b in pairwise(line["scale"]))
     ticks = [label.get_text() for label in figure.axes[1].get_xticklabels()]
-    assert ticks == ["1x", "2x", "3x", "4x", "10x"]  # ours have no 3x and 4x, the published do
+    assert ticks == ["base", "2x", "3x", "4x", "10x"]  # ours have no 3x and 4x, the published do
 
 
 def test_the_figure_follows_the_records():

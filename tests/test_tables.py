@@ -1,0 +1,137 @@
+"""What the tables say of sub-embeddings and patterns, on records whose numbers are known."""
+
+import numpy as np
+import pytest
+
+from paper_code.models import build_model
+from paper_code.runs import DataConfig, RunConfig, RunRecord, measure, sub_embedding_information_abundance
+from paper_code.spectra import information_abundance
+from paper_code.tables import (
+    auc_table,
+    field_abundance,
+    initial_patterns,
+    initial_spectra,
+    initial_sub_embedding_abundance,
+    interaction_patterns,
+    law_correlations,
+    law_means,
+    pattern_measures,
+    randomly_projected_abundance,
+    relative_spread,
+    set_spread,
+    sub_embedding_abundance,
+    variant,
+)
+
+CARDINALITIES = [4, 9, 40, 120, 300]
+
+
+def untrained(model="dcnv2", size=10, num_sets=1, seed=0, **options) -> RunRecord:
+    """The record of a run that ended before its first step."""
+    config = RunConfig(DataConfig("criteo_like", seed, 100, 50), model, size, num_sets, seed, options)
+    built = build_model(model, CARDINALITIES, size, num_sets, seed, **options)
+    return RunRecord(
+        config=config.to_json(),
+        fields=[{"name": f"f{d}", "cardinality": d} for d in CARDINALITIES],
+        parameters=1,
+        scores={"test_auc": 0.7 + seed / 100, "test_log_loss": 0.5, "best_epoch": 1},
+        epochs=[{"training_loss": [0.5], "validation_auc": 0.7, "measurements": {}}],
+        spectra=measure(built),
+        provenance={"seconds": 1.0},
+    )
+
+
+@pytest.mark.parametrize(("model", "size"), [("dcnv2", 10), ("dcnv2", 60), ("ffm", 32)])
+def test_information_abundance_of_sub_embeddings_is_that_of_the_whole_matrices(model, size):
+    """The short way, through a QR decomposition, against the definition."""
+    built = build_model(model, CARDINALITIES, size, seed=3)
+    for row, whole in zip(sub_embedding_information_abundance(built), built.sub_embeddings()[0], strict=True):
+        for value, matrix in zip(row, whole, strict=True):
+            assert (value is None) == (matrix is None)
+            if matrix is not None:
+                assert value == pytest.approx(information_abundance(matrix), rel=1e-5)
+
+
+@pytest.mark.parametrize("record", [untrained(num_sets=3), untrained(size=30), untrained("ffm", 32)])
+def test_an_untrained_runs_measures_are_the_initial_ones(record):
+    for measured, initial in zip(record.spectra["side_by_side"], initial_spectra(record)["side_by_side"], strict=True):
+        np.testing.assert_allclose(measured, initial, rtol=1e-4)
+    if record.config["num_sets"] > 1:
+        np.testing.assert_allclose(interaction_patterns(record), initial_patterns(record), rtol=1e-4)
+        assert set_spread(record) == pytest.approx(0, abs=1e-3)
+        assert pattern_measures(record)["spread"] == pytest.approx(0, abs=1e-3)
+    else:
+        np.testing.assert_allclose(sub_embedding_abundance(record), initial_sub_embedding_abundance(record), rtol=1e-4)
+
+
+def test_the_means_of_the_law_leave_out_what_is_trivial():
+    """If IA(E_i->j) = a_i b_j, the row means follow a and the relative column means follow b; if it is a_i alone, the
+    relative column means are all one, though the bare column means fall as a rises."""
+    a, b = np.array([1.0, 2.0, 4.0, 8.0, 16.0]), np.array([1.0, 1.1, 1.2, 1.3, 1.4])
+
+    def law(values):
+        pairs = values.copy()
+        np.fill_diagonal(pairs, np.nan)
+        return pairs, law_means(pairs)
+
+    pairs, (of_rows, of_columns) = law(np.outer(a, np.ones(5)))
+    np.testing.assert_allclose(of_rows, a)
+    np.testing.assert_allclose(of_columns, 1)
+    assert (np.diff(np.nanmean(pairs, axis=0)) < 0).all()
+    _, (of_rows, of_columns) = law(np.outer(a, b))
+    assert (np.diff(of_rows) > 0).all()
+    assert (np.diff(of_columns) > 0).all()
+
+
+def test_the_law_is_a_rank_correlation_with_the_fields_abundance():
+    record = untrained()
+    rank = np.argsort(np.argsort(field_abundance(record))).astype(float)
+    law_like = np.exp(np.add.outer(rank, rank / 10))
+    np.fill_diagonal(law_like, np.nan)
+    assert law_correlations(record, law_like) == pytest.approx((1.0, 1.0))
+    assert law_correlations(record, np.exp(np.log(law_like).T[::-1, ::-1])) != pytest.approx((1.0, 1.0))
+    against = np.exp(np.add.outer(-rank, -rank / 10))
+    np.fill_diagonal(against, np.nan)
+    assert law_correlations(record, against) == pytest.approx((-1.0, -1.0))
+
+
+@pytest.mark.parametrize(("model", "size", "sub_size"), [("dcnv2", 10, 10), ("ffm", 32, 8)])
+def test_random_projections_know_the_row_and_not_the_column(model, size, sub_size):
+    record = untrained(model, size)
+    found = np.mean([randomly_projected_abundance(record, seed) for seed in range(30)], axis=0)
+    assert np.isnan(found.diagonal()).all()
+    assert np.nanmax(found) <= sub_size
+    of_rows, of_columns = law_means(found)
+    assert of_rows[-1] > of_rows[0]
+    np.testing.assert_allclose(of_columns, 1, atol=0.05)
+
+
+def test_spread_and_correlation_of_patterns():
+    assert relative_spread(np.array([[1.0, 2.0], [3.0, 2.0]])) == pytest.approx((0.5 + 0) / 2)
+    record = untrained(num_sets=2)
+    norms = np.array(record.spectra["interaction_norms"])
+    record.spectra["interaction_norms"] = [norms[0].tolist(), (2 * norms[0]).tolist()]
+    assert pattern_measures(record)["correlation"] == pytest.approx(1.0)
+    record.spectra["interaction_norms"] = [norms[0].tolist(), (norms[0].max() * 2 - norms[0]).tolist()]
+    assert pattern_measures(record)["correlation"] == pytest.approx(-1.0)
+
+
+def test_a_variant_is_named_after_what_is_on():
+    assert variant(untrained().config) == "plain"
+    assert variant(untrained(num_sets=2, shared_interaction=True).config) == "shared_interaction"
+    regularized = untrained(block_scales=True).config | {"regularizer": {"name": "unitary", "weight": 1e-5}}
+    assert variant(regularized) == "block_scales + unitary"
+
+
+def test_the_auc_table_has_published_above_ours():
+    table = auc_table([untrained(size=size, seed=seed) for seed in (0, 1) for size in (10, 20)])
+    assert table[["model", "embedding", "source"]].to_numpy().tolist() == [
+        ["DCNv2", "SE", "published"],
+        ["DCNv2", "SE", "ours"],
+        ["DCNv2", "ME", "published"],
+    ]
+    assert table["base"].tolist() == ["0.81339", "0.7050", ""]
+    assert table["2x"].tolist() == ["0.81341", "0.7050", "0.81348"]
+    assert "variant" not in table
+    spread = auc_table([untrained(seed=seed) for seed in (0, 1)], spread=True)
+    assert spread["base"].tolist() == ["0.81339 ± 0.00002", "0.7050 ± 0.0071", ""]
