@@ -424,7 +424,7 @@ def test_the_p_value_is_that_of_the_interval():
 def test_a_chance_effect_among_many_does_not_survive_the_correction():
     """One effect with p = 0.04 holds alone, and not beside forty that have nothing."""
     generator = np.random.default_rng(0)
-    alone = make_claim(Effect("x", [0.0, 0.55, 1.0, 0.55, 0.2], "above", 0.0))
+    alone = make_claim(Effect("x", [0.1, 0.55, 1.0, 0.55, 0.2], "above", 0.0))
     assert 0.02 < alone.effects[0].p_value < 0.05
     nothing = [make_claim(Effect("x", generator.normal(-1, 1, 5), "above", 0.0)) for _ in range(40)]
     assert alone.verdict == "reproduced"
@@ -462,8 +462,10 @@ def test_without_records_every_claim_on_records_is_there_and_not_tested(tmp_path
 def test_the_ledger_judges_what_a_chapter_judges(tmp_path):
     """The same records, the same verdict."""
     dataset, profile = "criteo_like", PROFILES["laptop"]
-    store, configs = RunStore(tmp_path), run_configs("scalability", dataset, seeds=[0, 1, 2])
-    for config in configs:
+    store = RunStore(tmp_path)
+    for config in run_configs("scalability", dataset, seeds=[0, 1, 2]):
+        if config.model != "dnn":
+            continue
         record = make_record(
             config.seed,
             config.model,
@@ -478,7 +480,7 @@ def test_the_ledger_judges_what_a_chapter_judges(tmp_path):
         store.put(config, dataclasses.replace(record, config=config.to_json()))
     of_chapter = scalability_claims(stored_records("scalability", dataset, "laptop", [0, 1, 2], tmp_path))
     of_ledger = {(c.name, c.dataset): c for c in ledger([dataset], seeds=[0, 1, 2], results_dir=tmp_path)}
-    assert len(of_chapter) == 6
+    assert len(of_chapter) == 3
     assert {claim.verdict for claim in of_chapter} == {"reproduced"}
     for claim in of_chapter:
         assert of_ledger[claim.name, dataset] == claim
