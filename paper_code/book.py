@@ -3,6 +3,7 @@
 import argparse
 import shutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import nbformat
@@ -14,18 +15,19 @@ from paper_code.experiments import project_path
 BOOK_FOLDER = project_path("book")
 
 
-def execute_book(folder: str | Path, **parameters) -> list[Path]:
+def execute_book(folder: str | Path, notebooks: Sequence[str] | None = None, **parameters) -> list[Path]:
     """Copy the book's pages to `folder` and execute the notebooks there, each from its committed source.
 
-    parameters: given to every notebook; none: its defaults. Returns the executed notebooks. A notebook that fails
-    raises papermill's PapermillExecutionError, which shows the cell.
+    notebooks: by their names; None: all. parameters: given to every notebook; none: its defaults. Returns the executed
+    notebooks. A notebook that fails raises papermill's PapermillExecutionError, which shows the cell.
     """
     folder = Path(folder)
     shutil.copytree(BOOK_FOLDER, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("*.ipynb", ".*"))
     executed = []
-    with tqdm(sorted(BOOK_FOLDER.glob("*.ipynb")), unit="notebook") as notebooks:
-        for source in notebooks:
-            notebooks.set_postfix_str(source.name)
+    sources = [path for path in sorted(BOOK_FOLDER.glob("*.ipynb")) if notebooks is None or path.stem in notebooks]
+    with tqdm(sources, unit="notebook") as bar:
+        for source in bar:
+            bar.set_postfix_str(source.name)
             target = folder / source.name
             papermill.execute_notebook(
                 source, target, parameters, progress_bar=False, extra_arguments=["--log-level=40"]

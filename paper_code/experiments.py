@@ -334,6 +334,21 @@ def stored_records(
     return [record for record in found if record is not None]
 
 
+def book_records(
+    profile: str = "laptop", seeds: Sequence[int] | str | None = None, results_dir: str | Path = RESULTS_FOLDER
+) -> list[RunRecord]:
+    """Every record of the book that `results_dir` holds, each once; nothing is trained."""
+    configs = {
+        config.hash: config
+        for dataset, experiments in BOOK.items()
+        for experiment in experiments
+        for config in run_configs(experiment, dataset, profile, seeds)
+    }
+    store = RunStore(project_path(results_dir))
+    found = [store.get(config) for config in configs.values()]
+    return [record for record in found if record is not None]
+
+
 def toy_results(
     profile: str = "laptop", seeds: Sequence[int] | str | None = None, device: str = "auto"
 ) -> tuple[ToyResult, ToyResult]:

@@ -1,5 +1,6 @@
 """Records as tables of numbers: scores, information abundance, sub-embeddings; and as HTML for the book."""
 
+import json
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -36,12 +37,75 @@ def hours(records: Sequence[RunRecord]) -> str:
     return f"{sum(seconds) / 3600:.1f}"
 
 
+def processor_seconds(records: Sequence[RunRecord]) -> list[float]:
+    """Seconds of one CPU core that every run takes, made on a CPU.
+
+    For a run that was made on a GPU they are estimated: its number of epochs, times the seconds per epoch of the runs
+    among the records that differ from it in the seed alone and were made on a CPU. NaN if there is none.
+    """
+
+    def kind(config: dict) -> str:
+        without_seeds = config | {"seed": None, "data": config["data"] | {"seed": None}}
+        return json.dumps(without_seeds, sort_keys=True)
+
+    per_epoch = {}
+    for record in records:
+        if record.provenance["device"] == "cpu":
+            seconds = record.provenance.get("cpu_seconds", record.provenance["seconds"])
+            per_epoch.setdefault(kind(record.config), []).append(seconds / len(record.epochs))
+    return [
+        float(np.mean(per_epoch.get(kind(record.config), [np.nan]))) * len(record.epochs)
+        if record.provenance["device"] != "cpu"
+        else record.provenance.get("cpu_seconds", record.provenance["seconds"])
+        for record in records
+    ]
+
+
+def cost_table(records: Sequence[RunRecord]) -> pd.DataFrame:
+    """Runs by data set and model, with the hours of one CPU core that they take, see `processor_seconds`; the last row
+    is their sum."""
+    rows = pd.DataFrame(
+        {
+            "data set": [record.config["data"]["name"] for record in records],
+            "model": [MODEL_LABELS[record.config["model"]] for record in records],
+            "runs": 1,
+            "made on a GPU": [int(record.provenance["device"] != "cpu") for record in records],
+            "core hours": np.array(processor_seconds(records)) / 3600,
+        }
+    )
+    table = rows.groupby(["data set", "model"], sort=False).sum(skipna=False).reset_index()
+    table.loc[len(table)] = ["all", "", *table.iloc[:, 2:].sum(skipna=False)]
+    text = ["unknown" if np.isnan(hours) else f"{hours:.2f}" for hours in table["core hours"]]
+    return table.astype({"runs": int, "made on a GPU": int}).assign(**{"core hours": text})
+
+
+def commit_name(record: RunRecord) -> str:
+    """The commit that made the record, in short, and whether the package differed from it."""
+    origin = record.provenance
+    return (origin["commit"] or "no checkout")[:10] + " (modified)" * bool(origin["modified"])
+
+
+def origins_table(records: Sequence[RunRecord]) -> pd.DataFrame:
+    """Where the runs were made: a row per hardware, versions and commit, with the number of runs and the dates."""
+    columns = ["hardware", "versions", "commit", "date"]
+    rows = [
+        (
+            record.provenance["hardware"],
+            ", ".join(f"{name} {number}" for name, number in record.provenance["versions"].items()),
+            commit_name(record),
+            record.provenance["date"],
+        )
+        for record in records
+    ]
+    origins = pd.DataFrame(rows, columns=columns)
+    groups = origins.groupby(columns[:-1], sort=False)["date"]
+    return groups.agg(runs="count", first="min", last="max").reset_index()
+
+
 def provenance_summary(records: Sequence[RunRecord]) -> str:
     """Where the records come from, in a sentence: how many, the time they took, on what, with which versions."""
     origins = [record.provenance for record in records]
-    commits = {
-        (origin["commit"] or "no checkout")[:10] + " (modified)" * bool(origin["modified"]) for origin in origins
-    }
+    commits = {commit_name(record) for record in records}
     hardware = {origin["hardware"] for origin in origins}
     versions = {origin["versions"]["torch"] for origin in origins}
     dates = [origin["date"] for origin in origins]

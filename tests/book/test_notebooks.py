@@ -10,24 +10,57 @@ import pytest
 
 from paper_code import figures
 from paper_code.book import BOOK_FOLDER, execute_book
+from paper_code.claims import Runs
 from paper_code.data import prepare_criteo
-from paper_code.experiments import PROFILES, project_path, records_of, run_configs, toy_results
-from paper_code.runs import RunStore
+from paper_code.experiments import BOOK, PROFILES, project_path, records_of, run_configs, toy_results
+from paper_code.models import build_model
+from paper_code.runs import RunRecord, RunStore
 
 NOTEBOOKS = sorted(BOOK_FOLDER.glob("*.ipynb"))
 TRAINABLE = [path for path in NOTEBOOKS if path.stem != "real_rows"]  # its rows are not part of the project
 PARAMETERS = ["dataset", "profile", "seeds", "device", "results_dir", "figures_dir"]
+CRITEO, AVAZU, REAL = "criteo_like", "avazu_like", "criteo_80k"
+
+
+def largest(experiment: str, embedding: str = "SE", dataset: str = CRITEO) -> list[RunRecord]:
+    """The records of plain DCNv2 at the largest size."""
+    return Runs(records_of(experiment, dataset)).records_of("dcnv2", embedding)
+
+
+def of_model(model: str, records: list[RunRecord]) -> list[RunRecord]:
+    return [record for record in records if record.config["model"] == model]
+
+
+# every figure of the book -> the figure and its numbers, from the committed records
 FIGURES = {
-    "fig01_spectra": lambda: figures.spectra_figure(records_of("collapse", "criteo_like")),
-    "fig02_information_abundance": lambda: figures.abundance_figure(records_of("collapse", "criteo_like")),
-    "fig03_interaction_collapse": lambda: figures.law_figure(
-        records_of("evidence_i", "criteo_like"), records_of("collapse", "criteo_like")
-    ),
+    "fig01_single_embedding": lambda: figures.scalability_figure(records_of("tables", CRITEO), ["SE"]),
+    "fig01_spectra": lambda: figures.spectra_figure(records_of("collapse", CRITEO)),
+    "fig02_information_abundance": lambda: figures.abundance_figure(records_of("collapse", CRITEO)),
+    "fig03_interaction_collapse": lambda: figures.law_figure(records_of("evidence_i", CRITEO), largest("evidence_ii")),
     "fig04_toy": lambda: figures.toy_figure(*toy_results()),
-    "fig08_scalability": lambda: figures.scalability_figure(records_of("scalability", "criteo_like")),
-    "gdcn_scalability": lambda: figures.scalability_figure(records_of("gdcn", "criteo_like")),
+    "fig05_regularized": lambda: figures.regularized_figure(records_of("evidence_iii", CRITEO)),
+    "fig06_dnn_dcnv2": lambda: figures.dnn_dcnv2_figure(records_of("evidence_iv", CRITEO)),
+    "fig07_architecture": lambda: figures.architecture_figure(
+        [build_model("dcnv2", [50, 7], embedding_size=10, num_sets=sets) for sets in (1, 2)]
+    ),
+    "fig08_scalability": lambda: figures.scalability_figure(records_of("tables", CRITEO), ["ME"]),
+    "fig09_abundance": lambda: figures.sets_abundance_figure(largest("patterns"), largest("patterns", "ME")),
+    "fig09_patterns": lambda: figures.patterns_figure(largest("patterns", "ME")[0]),
+    "fig09_restricted": lambda: figures.variants_figure(records_of("patterns", CRITEO)),
+    "fig10_models": lambda: figures.models_figure(records_of("tables", CRITEO)),
+    "fig11_models": lambda: figures.models_figure(records_of("tables", AVAZU)),
+    "ablations": lambda: figures.variants_figure(records_of("ablations", CRITEO)),
+    "gdcn_scalability": lambda: figures.scalability_figure(records_of("gdcn", CRITEO)),
 }
-EXPERIMENTS = ("collapse", "scalability", "gdcn", "evidence_i", "evidence_ii")  # those that have a chapter
+OF_REAL_ROWS = {
+    "real_rows_spectra": lambda: figures.spectra_figure(largest("few_rows", dataset=REAL)),
+    "real_rows_abundance": lambda: figures.abundance_figure(largest("few_rows", dataset=REAL)),
+    "real_rows_law": lambda: figures.law_figure(
+        of_model("ffm", records_of("few_rows", REAL)), largest("few_rows", dataset=REAL)
+    ),
+}
+TABLES = ["table1_criteo_like", "table1_avazu_like", "table2", "table3", "table4"]
+TRAINED = {CRITEO: BOOK[CRITEO], AVAZU: ["tables"]}  # by the notebooks at their defaults, but for the real rows
 
 
 def committed_files() -> dict[str, int]:
@@ -87,10 +120,21 @@ def test_every_notebook_runs_from_nothing_and_really_trains(smoke):
     folder, notebooks = smoke
     assert [path.name for path in notebooks] == [path.name for path in TRAINABLE]
     store = RunStore(folder / "results")
-    needed = {c.hash: c for name in EXPERIMENTS for c in run_configs(name, "criteo_like", "smoke")}
+    needed = {
+        config.hash: config
+        for dataset, experiments in TRAINED.items()
+        for name in experiments
+        for config in run_configs(name, dataset, "smoke")
+    }
     assert len(list(store.records())) == len(needed)
     for config in needed.values():
         assert 0.5 < store.get(config).scores["test_auc"] < 0.85  # better than chance, below the Bayes AUC
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_every_table_is_written_with_what_is_published(smoke, name):
+    table = pd.read_csv(smoke[0] / "figures" / "data" / f"{name}.csv")
+    assert "published" in set(table["what" if name == "table2" else "source"])
 
 
 @pytest.mark.parametrize("name", FIGURES)
@@ -136,11 +180,16 @@ def test_a_wrong_parameter_value_is_named_before_any_training(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("name", FIGURES)
+def test_the_committed_figures_and_tables_are_those_of_the_book():
+    folder = project_path("figures")
+    names = {*FIGURES, *OF_REAL_ROWS}
+    assert {path.stem for path in folder.glob("*.svg")} == {path.stem for path in folder.glob("*.png")} == names
+    assert {path.stem for path in (folder / "data").glob("*.csv")} == names.union(TABLES)
+
+
+@pytest.mark.parametrize("name", [*FIGURES, *OF_REAL_ROWS])
 def test_the_committed_figures_show_the_committed_records(name):
     """Images are compared through the numbers behind them."""
     folder = project_path("figures")
-    assert (folder / f"{name}.svg").is_file()
-    assert (folder / f"{name}.png").is_file()
-    expected, found = FIGURES[name]()[1], pd.read_csv(folder / "data" / f"{name}.csv")
+    expected, found = (FIGURES | OF_REAL_ROWS)[name]()[1], pd.read_csv(folder / "data" / f"{name}.csv")
     pd.testing.assert_frame_equal(found, expected, check_dtype=False, rtol=1e-3)
