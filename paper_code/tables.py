@@ -74,7 +74,8 @@ def cost_table(records: Sequence[RunRecord]) -> pd.DataFrame:
         }
     )
     table = rows.groupby(["data set", "model"], sort=False).sum(skipna=False).reset_index()
-    table.loc[len(table)] = ["all", "", *table.iloc[:, 2:].sum(skipna=False)]
+    total = pd.DataFrame([{"data set": "all", "model": "", **rows.iloc[:, 2:].sum(skipna=False)}])
+    table = pd.concat([table, total], ignore_index=True) if len(table) else total
     text = ["unknown" if np.isnan(hours) else f"{hours:.2f}" for hours in table["core hours"]]
     return table.astype({"runs": int, "made on a GPU": int}).assign(**{"core hours": text})
 
@@ -82,7 +83,7 @@ def cost_table(records: Sequence[RunRecord]) -> pd.DataFrame:
 def commit_name(record: RunRecord) -> str:
     """The commit that made the record, in short, and whether the package differed from it."""
     origin = record.provenance
-    return (origin["commit"] or "no checkout")[:10] + " (modified)" * bool(origin["modified"])
+    return (origin["commit"] or "")[:10] + " (modified)" * bool(origin["modified"]) or "no checkout"
 
 
 def origins_table(records: Sequence[RunRecord]) -> pd.DataFrame:

@@ -1,5 +1,7 @@
 """What the tables say of sub-embeddings and patterns, on records whose numbers are known."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -8,6 +10,7 @@ from paper_code.runs import DataConfig, RunConfig, RunRecord, measure, sub_embed
 from paper_code.spectra import information_abundance
 from paper_code.tables import (
     auc_table,
+    cost_table,
     field_abundance,
     initial_patterns,
     initial_spectra,
@@ -15,7 +18,9 @@ from paper_code.tables import (
     interaction_patterns,
     law_correlations,
     law_means,
+    origins_table,
     pattern_measures,
+    processor_seconds,
     randomly_projected_abundance,
     relative_spread,
     set_spread,
@@ -135,3 +140,46 @@ def test_the_auc_table_has_published_above_ours():
     assert "variant" not in table
     spread = auc_table([untrained(seed=seed) for seed in (0, 1)], spread=True)
     assert spread["base"].tolist() == ["0.81339 ± 0.00002", "0.7050 ± 0.0071", ""]
+
+
+# Cost and origin
+
+
+def run_of(device: str, seed: int, epochs: int, seconds=100.0, model="dcnv2", commit="0123456789abcdef") -> RunRecord:
+    record = untrained(model, seed=seed)
+    origin = {"device": device, "seconds": seconds + 7, "cpu_seconds": seconds, "hardware": f"a {device}"}
+    origin |= {"versions": {"torch": "1.0", "python": "3"}, "commit": commit, "modified": False, "date": "2026-01-02"}
+    return replace(record, epochs=record.epochs * epochs, provenance=origin)
+
+
+def test_a_run_on_a_gpu_costs_what_its_epochs_take_on_a_cpu():
+    on_cpu = [run_of("cpu", 0, 4, 100.0), run_of("cpu", 1, 5, 175.0)]
+    assert processor_seconds(on_cpu) == [100.0, 175.0]
+    # 25 and 35 seconds an epoch
+    assert processor_seconds([*on_cpu, run_of("cuda", 2, 6, 3.0)]) == pytest.approx([100.0, 175.0, 180.0])
+
+
+def test_the_cost_of_a_kind_of_run_that_no_cpu_made_is_unknown():
+    records = [run_of("cpu", 0, 4, 7200.0), run_of("cuda", 1, 2), run_of("cuda", 0, 4, model="dnn")]
+    assert np.isnan(processor_seconds(records)[2])
+    table = cost_table(records)
+    assert table.to_numpy().tolist() == [
+        ["criteo_like", "DCNv2", 2, 1, "3.00"],
+        ["criteo_like", "DNN", 1, 1, "unknown"],
+        ["all", "", 3, 2, "unknown"],
+    ]
+    assert cost_table(records[:2])["core hours"].tolist() == ["3.00", "3.00"]
+    assert cost_table([])["runs"].tolist() == [0]
+
+
+def test_origins_are_counted():
+    records = [run_of("cpu", 0, 1), run_of("cpu", 1, 1), run_of("cuda", 0, 1, commit=None)]
+    records[1].provenance["date"] = "2026-01-05"
+    table = origins_table(records)
+    assert table["hardware"].tolist() == ["a cpu", "a cuda"]
+    assert table["commit"].tolist() == ["0123456789", "no checkout"]
+    assert table[["runs", "first", "last"]].to_numpy().tolist() == [
+        [2, "2026-01-02", "2026-01-05"],
+        [1, "2026-01-02", "2026-01-02"],
+    ]
+    assert origins_table([]).empty
