@@ -81,6 +81,16 @@ class Effect:
         low, high = self.interval(confidence)
         return high < self.bound if self.side == "below" else low > self.bound
 
+    def answer(self, confidence: float) -> str:
+        """Does it hold? "yes"; "against" if its interval lies wholly on the other side of the bound; "undecided" if it
+        has the bound within; "-" if it is not tested."""
+        if not self.tested:
+            return "-"
+        if self.holds(confidence):
+            return "yes"
+        low, high = self.interval(confidence)
+        return "undecided" if low <= self.bound <= high else "against"
+
     @property
     def p_value(self) -> float:
         """Of Student's t test of the mean against the bound, two-sided: the effect holds at confidence c if it lies on
@@ -654,7 +664,7 @@ def claims_table(claims: Sequence[Claim]) -> pd.DataFrame:
                     "claimed": f"{effect.side} {effect.bound:g}",
                     "paper": "-" if np.isnan(effect.published) else f"{effect.published:{published_digits}}",
                     "seeds": str(len(effect.values)),
-                    "holds": ("yes" if effect.holds(claim.confidence) else "no") if effect.tested else "-",
+                    "holds": effect.answer(claim.confidence),
                     "verdict": claim.verdict,
                 }
             )
@@ -662,11 +672,11 @@ def claims_table(claims: Sequence[Claim]) -> pd.DataFrame:
 
 
 def ledger_table(claims: Sequence[Claim]) -> pd.DataFrame:
-    """A row per claim: claim, section, data, verdict, verdict corrected for all claims, holding (effects that hold of
-    all), chapter, command."""
+    """A row per claim: claim, statement, section, data, verdict, verdict corrected for all claims; how many of its
+    effects hold, are undecided and are against it, see `Effect.answer`; chapter, command."""
     rows = []
     for claim, corrected in zip(claims, corrected_verdicts(claims), strict=True):
-        held = sum(effect.tested and effect.holds(claim.confidence) for effect in claim.effects)
+        answers = [effect.answer(claim.confidence) for effect in claim.effects]
         rows.append(
             {
                 "claim": claim.name,
@@ -675,7 +685,7 @@ def ledger_table(claims: Sequence[Claim]) -> pd.DataFrame:
                 "data": claim.dataset or "-",
                 "verdict": claim.verdict,
                 "corrected": corrected,
-                "holding": f"{held} of {len(claim.effects)}",
+                **{name: answers.count(name) for name in ("yes", "undecided", "against")},
                 "chapter": claim.chapter,
                 "command": claim.command,
             }
@@ -715,7 +725,7 @@ def ledger_html(claims: Sequence[Claim]) -> str:
             if shown is not None
             else "-"
         )
-        held = int((effects["holds"] == "yes").sum())
+        answers = effects["holds"].value_counts()
         rows.append(
             {
                 "claim": f'<a href="{claim.chapter}.html">{escape(claim.statement)}</a>',
@@ -723,7 +733,9 @@ def ledger_html(claims: Sequence[Claim]) -> str:
                 "data": claim.dataset or "-",
                 "ours, largest size": escape(ours),
                 "paper": shown["paper"] if shown is not None else "-",
-                "effects that hold": f"{held} of {len(effects)}",
+                "hold / undecided / against": " / ".join(
+                    str(answers.get(a, 0)) for a in ("yes", "undecided", "against")
+                ),
                 "verdict": f"<strong>{claim.verdict}</strong>"
                 + (f" ({corrected} when corrected for all claims)" if corrected != claim.verdict else ""),
             }

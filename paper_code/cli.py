@@ -58,7 +58,8 @@ example: paper-code claims --effects
 
 Reads the records in RESULTS_DIR and trains nothing; a claim whose runs are not there is "not tested". The first data
 set stands for the paper's Criteo, a second for its Avazu. "corrected": the verdict if all claims are judged together,
-with a false discovery rate of 5 %."""
+with a false discovery rate of 5 %. "yes", "undecided", "against": how many effects of the claim have their interval on
+the claimed side, across the bound, and on the other side."""
 
 TOY_EXAMPLE = """\
 example: paper-code toy --seeds 0,1,2 --json"""
@@ -365,7 +366,7 @@ def claims_command(options: argparse.Namespace) -> None:
         print(json.dumps(rows))
         return
     if not options.effects:
-        print(table[["claim", "data", "verdict", "corrected", "holding"]].to_string(index=False))
+        print(table[["claim", "data", "verdict", "corrected", "yes", "undecided", "against"]].to_string(index=False))
         return
     for claim, corrected in zip(claims, table["corrected"], strict=True):
         print(f"{claim.name}  {claim.dataset}  [{claim.section}]\n  {claim.statement}\n  Rule: {claim.rule}")

@@ -37,31 +37,34 @@ def hours(records: Sequence[RunRecord]) -> str:
     return f"{sum(seconds) / 3600:.1f}"
 
 
-def processor_seconds(records: Sequence[RunRecord]) -> list[float]:
+def processor_seconds(records: Sequence[RunRecord], references: Sequence[RunRecord] = ()) -> list[float]:
     """Seconds of one CPU core that every run takes, made on a CPU.
 
     For a run that was made on a GPU they are estimated: its number of epochs, times the seconds per epoch of the runs
-    among the records that differ from it in the seed alone and were made on a CPU. NaN if there is none.
+    that were made on a CPU and differ from it in nothing but the seed and where training stops at the latest. NaN if
+    there is none among the records and the references.
     """
 
     def kind(config: dict) -> str:
-        without_seeds = config | {"seed": None, "data": config["data"] | {"seed": None}}
-        return json.dumps(without_seeds, sort_keys=True)
+        training = config["training"] | {"max_epochs": None}
+        return json.dumps(config | {"seed": None, "data": config["data"] | {"seed": None}, "training": training})
+
+    def measured(record: RunRecord) -> float:
+        return record.provenance.get("cpu_seconds", record.provenance["seconds"])
 
     per_epoch = {}
-    for record in records:
+    for record in [*records, *references]:
         if record.provenance["device"] == "cpu":
-            seconds = record.provenance.get("cpu_seconds", record.provenance["seconds"])
-            per_epoch.setdefault(kind(record.config), []).append(seconds / len(record.epochs))
+            per_epoch.setdefault(kind(record.config), []).append(measured(record) / len(record.epochs))
     return [
-        float(np.mean(per_epoch.get(kind(record.config), [np.nan]))) * len(record.epochs)
-        if record.provenance["device"] != "cpu"
-        else record.provenance.get("cpu_seconds", record.provenance["seconds"])
+        measured(record)
+        if record.provenance["device"] == "cpu"
+        else float(np.mean(per_epoch.get(kind(record.config), [np.nan]))) * len(record.epochs)
         for record in records
     ]
 
 
-def cost_table(records: Sequence[RunRecord]) -> pd.DataFrame:
+def cost_table(records: Sequence[RunRecord], references: Sequence[RunRecord] = ()) -> pd.DataFrame:
     """Runs by data set and model, with the hours of one CPU core that they take, see `processor_seconds`; the last row
     is their sum."""
     rows = pd.DataFrame(
@@ -70,7 +73,7 @@ def cost_table(records: Sequence[RunRecord]) -> pd.DataFrame:
             "model": [MODEL_LABELS[record.config["model"]] for record in records],
             "runs": 1,
             "made on a GPU": [int(record.provenance["device"] != "cpu") for record in records],
-            "core hours": np.array(processor_seconds(records)) / 3600,
+            "core hours": np.array(processor_seconds(records, references)) / 3600,
         }
     )
     table = rows.groupby(["data set", "model"], sort=False).sum(skipna=False).reset_index()

@@ -18,6 +18,7 @@ from paper_code.claims import (
     collapse_claims,
     corrected_verdicts,
     ledger,
+    ledger_html,
     ledger_table,
     scalability_claims,
     toy_claim,
@@ -118,6 +119,30 @@ def test_the_interval_of_1_2_3():
 )
 def test_an_effect_holds_if_the_whole_interval_lies_on_the_claimed_side(bound, side, holds):
     assert Effect("x", [1, 2, 3], side, bound).holds(0.95) is holds
+
+
+@pytest.mark.parametrize(
+    ("bound", "side", "answer"),
+    [
+        (-0.5, "above", "yes"),
+        (2, "above", "undecided"),
+        (4.5, "above", "against"),
+        (4.5, "below", "yes"),
+        (2, "below", "undecided"),
+        (-0.5, "below", "against"),
+    ],
+)
+def test_an_effect_that_does_not_hold_is_undecided_or_against(bound, side, answer):
+    """The interval of 1, 2, 3 is -0.48 to 4.48."""
+    assert Effect("x", [1, 2, 3], side, bound).answer(0.95) == answer
+    assert Effect("x", [1, 3], side, bound).answer(0.95) == "-"
+
+
+def test_the_ledger_counts_the_answers():
+    claim = make_claim(*(Effect("x", [1, 2, 3], "above", bound) for bound in (-9, -8, 2, 19)))
+    row = ledger_table([claim]).iloc[0]
+    assert (row["yes"], row["undecided"], row["against"], row["verdict"]) == (2, 1, 1, "partly reproduced")
+    assert "2 / 1 / 1" in ledger_html([claim])
 
 
 def test_an_effect_that_equals_its_bound_does_not_hold():
@@ -343,7 +368,7 @@ def test_the_table_is_text_with_stable_digits():
     assert table.columns.tolist() == head
     assert table.to_numpy().tolist() == [
         [
-            *("gains", "test AUC, x", "+0.0020", "-0.0016 to +0.0056", "above 0", "+0.00046", "3", "no"),
+            *("gains", "test AUC, x", "+0.0020", "-0.0016 to +0.0056", "above 0", "+0.00046", "3", "undecided"),
             "partly reproduced",
         ],
         [

@@ -145,8 +145,11 @@ def test_the_auc_table_has_published_above_ours():
 # Cost and origin
 
 
-def run_of(device: str, seed: int, epochs: int, seconds=100.0, model="dcnv2", commit="0123456789abcdef") -> RunRecord:
+def run_of(
+    device: str, seed: int, epochs: int, seconds=100.0, model="dcnv2", commit="0123456789abcdef", **training
+) -> RunRecord:
     record = untrained(model, seed=seed)
+    record.config["training"] |= training
     origin = {"device": device, "seconds": seconds + 7, "cpu_seconds": seconds, "hardware": f"a {device}"}
     origin |= {"versions": {"torch": "1.0", "python": "3"}, "commit": commit, "modified": False, "date": "2026-01-02"}
     return replace(record, epochs=record.epochs * epochs, provenance=origin)
@@ -157,6 +160,12 @@ def test_a_run_on_a_gpu_costs_what_its_epochs_take_on_a_cpu():
     assert processor_seconds(on_cpu) == [100.0, 175.0]
     # 25 and 35 seconds an epoch
     assert processor_seconds([*on_cpu, run_of("cuda", 2, 6, 3.0)]) == pytest.approx([100.0, 175.0, 180.0])
+
+
+def test_a_run_of_one_epoch_may_tell_what_an_epoch_takes():
+    on_gpu = [run_of("cuda", 2, 6)]
+    assert processor_seconds(on_gpu, [run_of("cpu", 0, 1, 20.0, max_epochs=1)]) == [120.0]
+    assert np.isnan(processor_seconds(on_gpu, [run_of("cpu", 0, 1, 20.0, batch_size=7)]))
 
 
 def test_the_cost_of_a_kind_of_run_that_no_cpu_made_is_unknown():
