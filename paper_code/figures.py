@@ -203,6 +203,8 @@ def law_figure(of_ffm: Sequence[RunRecord], of_dcnv2: Sequence[RunRecord]) -> tu
                     if color is None:
                         axes.fill_between(ranks, values.min(0), values.max(0), color=COLORS[config["model"]], alpha=0.2)
             own.set(xlabel="rank of $i$ by $IA(E_i)$", ylabel=r"mean over $j$ of $IA(E_i^{\rightarrow j})$")
+            own.set(yscale="log", yticks=[1, 2, 5, 10, 20, 50], yticklabels=["1", "2", "5", "10", "20", "50"])
+            own.minorticks_off()
             other.set(xlabel="rank of $j$ by $IA(E_j)$", ylabel="mean over $i$,\nrelative to the row's mean")
             other.axhline(1, color=GREY, lw=0.8)
         handles, labels = panels[1, 1].get_legend_handles_labels()
@@ -314,7 +316,8 @@ def architecture_figure(models: Sequence[CTRModel]) -> tuple[Figure, pd.DataFram
                 draw_box(axes, center, 1, label, 0.9, "C0")
                 draw_arrow(axes, (center, 1), (of_sets[m], 2))
             level, places = 1, of_sets
-            for call in calls[1:]:
+            for number, call in enumerate(calls[1:]):
+                color = "C1" if number < 2 else "C3"  # interaction and projection, or what comes after the mean
                 if call.sets < len(places):
                     level += 1
                     draw_box(axes, 0, level, "mean over the sets", 1.7, "C2")
@@ -323,9 +326,7 @@ def architecture_figure(models: Sequence[CTRModel]) -> tuple[Figure, pd.DataFram
                     places = of_sets.mean(keepdims=True)
                 level += 1
                 for place in places:
-                    draw_box(
-                        axes, place, level, f"{call.module}\n{call.size}", 1.7, "C1" if len(places) == sets else "C3"
-                    )
+                    draw_box(axes, place, level, f"{call.module}\n{call.size}", 1.7, color)
                     if level > 2:
                         draw_arrow(axes, (place, level - 1), (place, level))
             draw_arrow(axes, (0, level), (0, level + 1))
@@ -453,7 +454,7 @@ def patterns_figure(record: RunRecord, most: int = 4) -> tuple[Figure, pd.DataFr
             axes.set_title(title, fontsize="small")
             axes.set_xlabel("field $j$")
         panels[0].set_ylabel("field $i$")
-        figure.colorbar(image, ax=panels, label=r"$\Vert W_{i\rightarrow j}^{(m)} \Vert_F$", shrink=0.9)
+        figure.colorbar(image, ax=panels, label=r"$\Vert W_{i\rightarrow j}^{(m)} \Vert_F$", shrink=0.9, extend="max")
         figure.suptitle(run_title([record]), fontsize="medium")
     names = [field["name"] for field in record.fields]
     frames = [
@@ -521,10 +522,10 @@ def models_figure(records: Sequence[RunRecord]) -> tuple[Figure, pd.DataFrame]:
             draw_sizes(axes, published[published["model"] == model], "gain", scales, color=GREY, prefix="published")
             draw_sizes(axes, ours[ours["model"] == model], "gain", scales, prefix="ours")
             axes.axhline(0, color=GREY, lw=0.8)
-            axes.set(title=MODEL_LABELS[model], xlabel="")
+            axes.set_title(MODEL_LABELS[model])
+            axes.label_outer()
         for axes in panels.flat[len(models) :]:
             axes.remove()
-        figure.supxlabel("model size", fontsize="medium")
         figure.supylabel("test AUC, gain over the base model", fontsize="medium")
         handles = [
             mpl.lines.Line2D([], [], color=color, linestyle=LINES[embedding], marker=MARKERS[embedding], markersize=4)
