@@ -14,7 +14,7 @@ from paper_code.data import SYNTHETIC_LOGS
 from paper_code.experiments import PROFILES, find, project_path, seeds_of
 from paper_code.models import MODEL_LABELS, base_embedding_size, build_model
 from paper_code.models.ctr_model import CTRModel
-from paper_code.published import STATISTICS, published_auc
+from paper_code.published import STATISTICS, published_auc, published_dataset
 from paper_code.runs import RunRecord, data_config, load_data, sub_embedding_information_abundance
 from paper_code.spectra import (
     effective_rank_of,
@@ -460,7 +460,11 @@ def auc_table(records: Sequence[RunRecord], spread: bool = False) -> pd.DataFram
     )
     wide = wide.reindex(order).fillna("")
     wide.columns = ["base" if scale == 1 else f"{scale}x" for scale in wide.columns]
-    table = wide.reset_index().assign(model=lambda t: t["model"].map(MODEL_LABELS))
+    dataset = records[0].config["data"]["name"]
+    synthetic = ", synthetic" * (dataset in SYNTHETIC_LOGS)
+    sources = {"published": f"published, {published_dataset(dataset)}", "ours": f"ours, {dataset}{synthetic}"}
+    table = wide.reset_index()
+    table = table.assign(model=table["model"].map(MODEL_LABELS), source=table["source"].map(sources))
     return table.drop(columns="variant") if set(table["variant"]) == {PLAIN} else table
 
 

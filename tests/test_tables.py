@@ -131,9 +131,9 @@ def test_a_variant_is_named_after_what_is_on():
 def test_the_auc_table_has_published_above_ours():
     table = auc_table([untrained(size=size, seed=seed) for seed in (0, 1) for size in (10, 20)])
     assert table[["model", "embedding", "source"]].to_numpy().tolist() == [
-        ["DCNv2", "SE", "published"],
-        ["DCNv2", "SE", "ours"],
-        ["DCNv2", "ME", "published"],
+        ["DCNv2", "SE", "published, Criteo"],
+        ["DCNv2", "SE", "ours, criteo_like, synthetic"],
+        ["DCNv2", "ME", "published, Criteo"],
     ]
     assert table["base"].tolist() == ["0.81339", "0.7050", ""]
     assert table["2x"].tolist() == ["0.81341", "0.7050", "0.81348"]
