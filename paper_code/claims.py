@@ -39,6 +39,7 @@ from paper_code.tables import (
     field_measures,
     html_table,
     law_correlations,
+    log_label,
     pattern_measures,
     results_table,
     set_spread,
@@ -730,7 +731,7 @@ def ledger_html(claims: Sequence[Claim]) -> str:
             {
                 "claim": f'<a href="{claim.chapter}.html">{escape(claim.statement)}</a>',
                 "where": escape(claim.section),
-                "data": claim.dataset or "-",
+                "data": log_label(claim.dataset) or "-",
                 "ours, largest size": escape(ours),
                 "paper": shown["paper"] if shown is not None else "-",
                 "hold / undecided / against": " / ".join(
@@ -748,7 +749,7 @@ def claims_html(claims: Sequence[Claim]) -> str:
     parts = []
     for claim in claims:
         effects = claims_table([claim]).drop(columns=["claim", "verdict"])
-        data = f", {claim.dataset}" if claim.dataset else ""
+        data = f"; {log_label(claim.dataset)}" if claim.dataset else ""
         parts.append(
             f"<p><strong>{escape(claim.statement)}</strong> ({escape(claim.section)}{data})<br>"
             f"Rule: {escape(claim.rule)} Verdict: <strong>{claim.verdict}</strong>.</p>\n{html_table(effects)}"

@@ -416,6 +416,11 @@ def pattern_measures(record: RunRecord) -> dict[str, float]:
     return {"correlation": float(np.corrcoef(learned)[upper].mean()), "spread": spread}
 
 
+def log_label(dataset: str) -> str:
+    """The log's name, and that it is synthetic if it is."""
+    return dataset + ", synthetic" * (dataset in SYNTHETIC_LOGS)
+
+
 def html_table(table: pd.DataFrame, escape: bool = True) -> str:
     """The table as HTML in the book's style. escape: its texts are no HTML."""
     with pd.option_context("display.max_colwidth", None):
@@ -461,8 +466,7 @@ def auc_table(records: Sequence[RunRecord], spread: bool = False) -> pd.DataFram
     wide = wide.reindex(order).fillna("")
     wide.columns = ["base" if scale == 1 else f"{scale}x" for scale in wide.columns]
     dataset = records[0].config["data"]["name"]
-    synthetic = ", synthetic" * (dataset in SYNTHETIC_LOGS)
-    sources = {"published": f"published, {published_dataset(dataset)}", "ours": f"ours, {dataset}{synthetic}"}
+    sources = {"published": f"published, {published_dataset(dataset)}", "ours": f"ours, {log_label(dataset)}"}
     table = wide.reset_index()
     table = table.assign(model=table["model"].map(MODEL_LABELS), source=table["source"].map(sources))
     return table.drop(columns="variant") if set(table["variant"]) == {PLAIN} else table
