@@ -720,28 +720,26 @@ def ledger_html(claims: Sequence[Claim]) -> str:
     rows = []
     for claim, corrected in zip(claims, corrected_verdicts(claims), strict=True):
         effects = claims_table([claim])
-        shown = effects.iloc[-1] if claim.verdict != NOT_TESTED else None
-        ours = (
-            f"{shown['effect']}: {shown['ours']} [{shown['interval'].replace(' to ', ', ')}]"
-            if shown is not None
-            else "-"
-        )
-        answers = effects["holds"].value_counts()
+        answers, shown = effects["holds"].value_counts(), effects.iloc[-1]
+        counts = [f"{answers.get(answer, 0)} {answer}" for answer in ("yes", "undecided", "against")]
+        if corrected != claim.verdict:
+            counts.append(f"{corrected} if corrected")
+        origin = "; ".join(filter(None, [claim.section, log_label(claim.dataset)]))
+        ours = f"{shown['ours']} ({shown['interval']})" if claim.verdict != NOT_TESTED else "-"
         rows.append(
             {
-                "claim": f'<a href="{claim.chapter}.html">{escape(claim.statement)}</a>',
-                "where": escape(claim.section),
-                "data": log_label(claim.dataset) or "-",
-                "ours, largest size": escape(ours),
-                "paper": shown["paper"] if shown is not None else "-",
-                "hold / undecided / against": " / ".join(
-                    str(answers.get(a, 0)) for a in ("yes", "undecided", "against")
-                ),
-                "verdict": f"<strong>{claim.verdict}</strong>"
-                + (f" ({corrected} when corrected for all claims)" if corrected != claim.verdict else ""),
+                "claim": f'<a href="{claim.chapter}.html">{escape(claim.statement)}</a>{small(origin)}',
+                "verdict": f"<strong>{claim.verdict}</strong>{small(', '.join(counts))}",
+                "ours": f"{ours}{small(shown['effect'])}",
+                "paper": shown["paper"],
             }
         )
     return html_table(pd.DataFrame(rows), escape=False)
+
+
+def small(text: str) -> str:
+    """A second line of a table's cell."""
+    return f"<br><small>{escape(text)}</small>"
 
 
 def claims_html(claims: Sequence[Claim]) -> str:

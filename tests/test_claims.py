@@ -142,7 +142,7 @@ def test_the_ledger_counts_the_answers():
     claim = make_claim(*(Effect("x", [1, 2, 3], "above", bound) for bound in (-9, -8, 2, 19)))
     row = ledger_table([claim]).iloc[0]
     assert (row["yes"], row["undecided"], row["against"], row["verdict"]) == (2, 1, 1, "partly reproduced")
-    assert "2 / 1 / 1" in ledger_html([claim])
+    assert "2 yes, 1 undecided, 1 against" in ledger_html([claim])
 
 
 def test_an_effect_that_equals_its_bound_does_not_hold():
