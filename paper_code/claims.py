@@ -65,7 +65,7 @@ class Effect:
 
     @property
     def tested(self) -> bool:
-        return len(self.values) >= MINIMUM_SEEDS
+        return len(self.values) >= MINIMUM_SEEDS and bool(np.isfinite(self.values).all())
 
     @property
     def mean(self) -> float:
@@ -171,6 +171,8 @@ class Runs:
     def __init__(self, records: Sequence[RunRecord], dataset: str | None = None, scales: Sequence[int] | None = None):
         self.records = list(records)
         self.table = results_table(self.records).assign(number=range(len(self.records)))
+        if len(found := sorted(set(self.table["dataset"]))) > 1:
+            raise ValueError(f"records of {', '.join(found)}: expected those of one data set")
         self.dataset = dataset or str(self.table["dataset"].iloc[0])
         self.scales = sorted(scales or self.table["scale"].unique())
 
@@ -371,8 +373,8 @@ def evidence_iv_claims(records: Sequence[RunRecord], dataset: str | None = None,
             f"From the base to the largest size the test AUC of DNN falls, and that of DCNv2 does not fall by "
             f"{SIGNIFICANT_AUC}, paired by seed.",
             (
-                gain(runs, "dnn", ("SE", runs.largest), ("SE", 1), "below", 0.0),
-                gain(runs, "dcnv2", ("SE", runs.largest), ("SE", 1), "above", -SIGNIFICANT_AUC),
+                gain(runs, "dnn", ("SE", runs.largest), ("SE", 1), "below", 0.0, "DNN"),
+                gain(runs, "dcnv2", ("SE", runs.largest), ("SE", 1), "above", -SIGNIFICANT_AUC, "DCNv2"),
             ),
             runs.dataset,
             chapter,
@@ -459,8 +461,8 @@ def figure_9_claims(records: Sequence[RunRecord], dataset: str | None = None, sc
             "figure-9c",
             "c",
             "The sets' interactions learn various patterns.",
-            "Two sets' patterns, the norms of W_i->j for i other than j, share less than half of their variance "
-            "(correlation below 0.7), and the norms vary more over the sets than before training.",
+            "Two sets' patterns, the norms of W_i->j for i other than j, have a correlation below 0.7, at which they "
+            "would share half of their variance, and the norms vary more over the sets than before training.",
             Effect("correlation of two sets' patterns", [p["correlation"] for p in patterns], "below", 0.7),
             Effect(
                 "spread of a norm over the sets, learned minus initial", [p["spread"] for p in patterns], "above", 0

@@ -138,6 +138,18 @@ def test_an_effect_that_does_not_hold_is_undecided_or_against(bound, side, answe
     assert Effect("x", [1, 3], side, bound).answer(0.95) == "-"
 
 
+def test_an_effect_that_is_no_number_for_a_seed_is_not_tested():
+    effect = Effect("x", [1.0, float("nan"), 2.0, 3.0], "above", 0.0)
+    assert make_claim(effect).verdict == "not tested"
+    assert effect.answer(0.95) == "-"
+
+
+def test_records_of_two_logs_are_not_judged_together():
+    records = [make_record(dataset=name) for name in ("criteo_like", "avazu_like")]
+    with pytest.raises(ValueError, match="avazu_like, criteo_like: expected those of one data set"):
+        collapse_claims(records)
+
+
 def test_the_ledger_counts_the_answers():
     claim = make_claim(*(Effect("x", [1, 2, 3], "above", bound) for bound in (-9, -8, 2, 19)))
     row = ledger_table([claim]).iloc[0]
