@@ -129,7 +129,7 @@ def abundance_figure(records: Sequence[RunRecord]) -> tuple[Figure, pd.DataFrame
         axes.bar(position - 0.2, by_field["random"], 0.4, color="0.8", label="random matrix of the same shape")
         axes.plot(position - 0.2, by_field["initial"], "_", color="0.1", markersize=9, label="at initialisation")
         axes.bar(position + 0.2, by_field["learned"], 0.4, color=COLORS["dcnv2"], label="learned")
-        errors = [by_field["learned"] - spread["min"], spread["max"] - by_field["learned"]]
+        errors = whiskers(by_field["learned"], spread)
         axes.errorbar(position + 0.2, by_field["learned"], yerr=errors, fmt="none", ecolor="0.2", capsize=2, lw=1)
         labels = [f"{name} ({values:,.0f})" for name, values in by_field["cardinality"].items()]
         axes.set_xticks(position, labels, rotation=90, fontsize="small")
@@ -174,7 +174,8 @@ def law_figure(of_ffm: Sequence[RunRecord], of_dcnv2: Sequence[RunRecord]) -> tu
     """Figure 3: information abundance of the sub-embeddings, first seed, and its means over either axis, all seeds.
 
     Fields sorted by the information abundance of their embeddings, lowest first. The means are those of `law_means`;
-    in grey those of random projections of the same embeddings, of embeddings before training, and of random matrices.
+    in grey those of random projections of the same embeddings, and before training, when they are random matrices.
+    The table has both: panel "pairs" and, for every case and seed, panel "means".
     """
     frames = []
     with style():
@@ -194,10 +195,18 @@ def law_figure(of_ffm: Sequence[RunRecord], of_dcnv2: Sequence[RunRecord]) -> tu
                 pd.DataFrame(pairs, columns=names)
                 .assign(model=config["model"], i=names, field_abundance=np.sort(field_abundance(first)))
                 .melt(["model", "i", "field_abundance"], var_name="j", value_name="sub_embedding_abundance")
+                .dropna()
+                .assign(panel="pairs")
             )
             ranks = np.arange(1, len(order) + 1)
             for case, (color, line, label) in LAW_CASES.items():
                 means = [[mean[np.argsort(field_abundance(r))] for mean in law_means(case(r))] for r in records]
+                frames += [
+                    pd.DataFrame({"rank": ranks, "mean_over_j": of_i, "relative_mean_over_i": of_j}).assign(
+                        panel="means", model=config["model"], case=label.replace("$", ""), seed=record.config["seed"]
+                    )
+                    for record, (of_i, of_j) in zip(records, means, strict=True)
+                ]
                 for axes, values in zip((own, other), np.moveaxis(np.array(means), 1, 0), strict=True):
                     axes.plot(ranks, values.mean(axis=0), line, color=color or COLORS[config["model"]], label=label)
                     if color is None:
@@ -208,10 +217,13 @@ def law_figure(of_ffm: Sequence[RunRecord], of_dcnv2: Sequence[RunRecord]) -> tu
             other.set(xlabel="rank of $j$ by $IA(E_j)$", ylabel="mean over $i$,\nrelative to the row's mean")
             other.axhline(1, color=GREY, lw=0.8)
         handles, labels = panels[1, 1].get_legend_handles_labels()
+        handles = [panels[0, 1].get_legend_handles_labels()[0][0], *handles]
+        labels = [*(f"{MODEL_LABELS[of[0].config['model']]} {labels[0]}" for of in (of_ffm, of_dcnv2)), *labels[1:]]
         figure.legend(handles, labels, fontsize="small", ncols=len(labels), loc="outside lower center")
-        figure.suptitle(f"{log_title(of_ffm[0])}, {len(of_ffm)} seeds", fontsize="medium")
+        seeds = " and ".join(map(str, dict.fromkeys((len(of_ffm), len(of_dcnv2)))))
+        figure.suptitle(f"{log_title(of_ffm[0])}, {seeds} seeds", fontsize="medium")
         sns.despine(figure)
-    return figure, pd.concat(frames, ignore_index=True).dropna()
+    return figure, pd.concat(frames, ignore_index=True)
 
 
 # what Figure 3 draws of a record -> its colour (None: the model's), line and name
@@ -332,7 +344,8 @@ def architecture_figure(models: Sequence[CTRModel]) -> tuple[Figure, pd.DataFram
             draw_arrow(axes, (0, level), (0, level + 1))
             axes.text(0, level + 0.85, "logit", ha="center", va="center")
             name = "single embedding" if sets == 1 else f"multi embedding, $M$ = {sets}"
-            axes.set(title=f"{name}, $N$ = {fields}", xlim=(centers[0] - 1.1, centers[-1] + 1.1), ylim=(-0.5, 7.2))
+            axes.set(title=f"{name}, $N$ = {fields}", xlim=(centers[0] - 1.1, centers[-1] + 1.1))
+            axes.set_ylim(-0.5, max(level + 1.2, axes.get_ylim()[1]))
             axes.axis("off")
             frames.append(pd.DataFrame(calls).assign(num_sets=sets))
     return figure, pd.concat(frames, ignore_index=True)
@@ -361,10 +374,13 @@ def trace(model: CTRModel) -> list[Call]:
         name = names.get(type(module), type(module).__name__)
         calls.append(Call(name, output.shape[1], output[0, 0].numel()))
 
-    hooks = [part.register_forward_hook(note) for part in parts]
-    model.eval()(torch.zeros(1, len(model.embedding.cardinalities), dtype=torch.int64))
-    for hook in hooks:
-        hook.remove()
+    hooks, training = [part.register_forward_hook(note) for part in parts], model.training
+    try:
+        model.eval()(torch.zeros(1, len(model.embedding.cardinalities), dtype=torch.int64))
+    finally:
+        model.train(training)
+        for hook in hooks:
+            hook.remove()
     return calls
 
 
@@ -399,7 +415,7 @@ def sets_abundance_figure(single: Sequence[RunRecord], multi: Sequence[RunRecord
         above.bar(position - 0.27, both["random"], 0.26, color="0.8", label="random matrix of that shape")
         for number, (name, table) in enumerate(by_field.items()):
             values, spread = table.loc[fields, "learned"], tables[name].groupby("field")["learned"].agg(["min", "max"])
-            errors = [values - spread.loc[fields, "min"], spread.loc[fields, "max"] - values]
+            errors = whiskers(values, spread.loc[fields])
             hatch, color = ("//", "white") if name == "single" else (None, COLORS["dcnv2"])
             above.bar(
                 *(position + 0.27 * number, values, 0.26),
@@ -435,9 +451,15 @@ def sets_abundance_figure(single: Sequence[RunRecord], multi: Sequence[RunRecord
         below.minorticks_off()
         below.legend(fontsize="small")
         sns.despine(figure)
-    sets = pd.DataFrame(of_sets.T, columns=[f"set_{number}" for number in range(len(of_sets))]).assign(field=fields)
-    data = pd.concat([table.assign(embedding=name) for name, table in tables.items()], ignore_index=True)
-    return figure, data.merge(sets, on="field")
+    names = [f"lowest_{number}" for number in range(1, len(of_sets) + 1)]
+    sets = pd.DataFrame(of_sets.T, columns=names).assign(panel="b", field=fields, set_initial=initial)
+    parts = [table.assign(panel="a", embedding=name) for name, table in tables.items()]
+    return figure, pd.concat([*parts, sets], ignore_index=True)
+
+
+def whiskers(mean: pd.Series, spread: pd.DataFrame) -> list[pd.Series]:
+    """How far the smallest and largest values, columns min and max, lie from the mean; not below zero by rounding."""
+    return [(mean - spread["min"]).clip(lower=0), (spread["max"] - mean).clip(lower=0)]
 
 
 def patterns_figure(record: RunRecord, most: int = 4) -> tuple[Figure, pd.DataFrame]:
@@ -448,9 +470,10 @@ def patterns_figure(record: RunRecord, most: int = 4) -> tuple[Figure, pd.DataFr
     norm = mpl.colors.Normalize(np.nanmin(learned), np.nanmax(learned))
     with style():
         figure, panels = plt.subplots(1, shown + 1, figsize=(1.2 + 1.75 * (shown + 1), 2.6), sharey=True)
-        titles = [f"at initialisation: {np.nanmean(initial):.2f}", *(f"set {number + 1}" for number in range(shown))]
+        titles = [f"at initialisation, mean {np.nanmean(initial):.2f}", *(f"set {n + 1}" for n in range(shown))]
+        edges = (0.5, learned.shape[1] + 0.5)
         for axes, values, title in zip(panels, [initial[0], *learned[:shown]], titles, strict=True):
-            image = axes.imshow(values, cmap="viridis", norm=norm, origin="lower")
+            image = axes.imshow(values, cmap="viridis", norm=norm, origin="lower", extent=edges * 2)
             axes.set_title(title, fontsize="small")
             axes.set_xlabel("field $j$")
         panels[0].set_ylabel("field $i$")
@@ -459,7 +482,7 @@ def patterns_figure(record: RunRecord, most: int = 4) -> tuple[Figure, pd.DataFr
     names = [field["name"] for field in record.fields]
     frames = [
         pd.DataFrame(values, columns=names)
-        .assign(i=names, set=number)
+        .assign(i=names, set=str(number) if number else "at initialisation")
         .melt(["set", "i"], var_name="j", value_name="norm")
         for number, values in enumerate([initial[0], *learned])
     ]

@@ -273,13 +273,14 @@ def sub_embedding_abundance(record: RunRecord) -> np.ndarray:
     return found
 
 
-def randomly_projected_abundance(record: RunRecord, seed: int = 0) -> np.ndarray:
+def randomly_projected_abundance(record: RunRecord, seed: int | None = None) -> np.ndarray:
     """As `sub_embedding_abundance`, were every E_i^{->j} a random projection of E_i that knows nothing of j.
 
     The projections are Gaussian, of E_i to the size of its sub-embeddings. Only the singular values of E_i matter then:
-    with E_i = U S V^T, E_i W^T has those of S G, G as random as W.
+    with E_i = U S V^T, E_i W^T has those of S G, G as random as W. seed: None: the run's.
     """
-    generator, fields = np.random.default_rng(seed), len(record.fields)
+    generator = np.random.default_rng(record.config["seed"] if seed is None else seed)
+    fields = len(record.fields)
     size = record.config["embedding_size"] // (fields - 1 if record.config["model"] == "ffm" else 1)
     found = np.full((fields, fields), np.nan)
     for i, values in enumerate(record.spectra["side_by_side"]):
@@ -330,7 +331,7 @@ def law_table(records: Sequence[RunRecord]) -> pd.DataFrame:
         of_group = [records[number] for number in group.index]
         cases = {
             "learned": [law_correlations(record) for record in of_group],
-            "control": [law_correlations(r, randomly_projected_abundance(r, r.config["seed"])) for r in of_group],
+            "control": [law_correlations(r, randomly_projected_abundance(r)) for r in of_group],
         }
         row = {"model": MODEL_LABELS[model], "size": "base" if scale == 1 else f"{scale}x"}
         for number, field_name in enumerate(("own field", "other field")):
