@@ -40,9 +40,9 @@ def hours(records: Sequence[RunRecord]) -> str:
 def processor_seconds(records: Sequence[RunRecord], references: Sequence[RunRecord] = ()) -> list[float]:
     """Seconds of one CPU core that every run takes, made on a CPU.
 
-    For a run that was made on a GPU they are estimated: its number of epochs, times the seconds per epoch of the runs
-    that were made on a CPU and differ from it in nothing but the seed and where training stops at the latest. NaN if
-    there is none among the records and the references.
+    For a run that was made on a GPU they are estimated from the runs that were made on a CPU and differ from it in
+    nothing but the seed and where training stops at the latest: its number of epochs times their training seconds per
+    epoch, and what they took besides training. NaN if there is none among the records and the references.
     """
 
     def kind(config: dict) -> str:
@@ -52,16 +52,18 @@ def processor_seconds(records: Sequence[RunRecord], references: Sequence[RunReco
     def measured(record: RunRecord) -> float:
         return record.provenance.get("cpu_seconds", record.provenance["seconds"])
 
-    per_epoch = {}
+    costs = {}  # kind of run -> training seconds per epoch, seconds besides
     for record in [*records, *references]:
         if record.provenance["device"] == "cpu":
-            per_epoch.setdefault(kind(record.config), []).append(measured(record) / len(record.epochs))
-    return [
-        measured(record)
-        if record.provenance["device"] == "cpu"
-        else float(np.mean(per_epoch.get(kind(record.config), [np.nan]))) * len(record.epochs)
-        for record in records
-    ]
+            training = min(record.provenance["training_seconds"], measured(record))
+            cost = training / len(record.epochs), measured(record) - training
+            costs.setdefault(kind(record.config), []).append(cost)
+
+    def estimated(record: RunRecord) -> float:
+        per_epoch, besides = np.mean(costs.get(kind(record.config), [(np.nan, np.nan)]), axis=0)
+        return float(per_epoch * len(record.epochs) + besides)
+
+    return [measured(r) if r.provenance["device"] == "cpu" else estimated(r) for r in records]
 
 
 def cost_table(records: Sequence[RunRecord], references: Sequence[RunRecord] = ()) -> pd.DataFrame:
