@@ -112,7 +112,7 @@ def test_scalability_at_laptop_is_figure_8(dataset):
     assert set(sizes(configs)) == expected
     for config in configs:
         assert config.data == DataConfig(dataset, config.seed, 200_000, 200_000)
-        assert config.training.weight_decay == 46 / 400_000
+        assert config.training.weight_decay == 46 / 200_000
         assert config.training.batch_size == 128
         assert config.training.learning_rate == 1e-3
         assert config.options["hidden"] == (64, 64)
