@@ -50,6 +50,7 @@ MINIMUM_SEEDS = 3
 # "A slightly higher AUC at 0.001-level is regarded significant" (the paper's footnote 2)
 SIGNIFICANT_AUC = 0.001
 FALSE_DISCOVERY_RATE = 0.05
+ANSWERS = ("yes", "undecided", "against")
 NOT_TESTED, REPRODUCED, PARTLY, NOT_REPRODUCED = "not tested", "reproduced", "partly reproduced", "not reproduced"
 
 
@@ -688,7 +689,7 @@ def ledger_table(claims: Sequence[Claim]) -> pd.DataFrame:
                 "data": claim.dataset or "-",
                 "verdict": claim.verdict,
                 "corrected": corrected,
-                **{name: answers.count(name) for name in ("yes", "undecided", "against")},
+                **{name: answers.count(name) for name in ANSWERS},
                 "chapter": claim.chapter,
                 "command": claim.command,
             }
@@ -720,12 +721,11 @@ def tally(claims: Sequence[Claim], name: str = "", dataset: str | None = None) -
 def ledger_html(claims: Sequence[Claim]) -> str:
     """The ledger as HTML: a row per claim, with the last of its effects, which is that of the largest size."""
     rows = []
-    for claim, corrected in zip(claims, corrected_verdicts(claims), strict=True):
-        effects = claims_table([claim])
-        answers, shown = effects["holds"].value_counts(), effects.iloc[-1]
-        counts = [f"{answers.get(answer, 0)} {answer}" for answer in ("yes", "undecided", "against")]
-        if corrected != claim.verdict:
-            counts.append(f"{corrected} if corrected")
+    for claim, row in zip(claims, ledger_table(claims).to_dict("records"), strict=True):
+        shown = claims_table([claim]).iloc[-1]
+        counts = [f"{row[answer]} {answer}" for answer in ANSWERS]
+        if row["corrected"] != claim.verdict:
+            counts.append(f"{row['corrected']} if corrected")
         origin = "; ".join(filter(None, [claim.section, log_label(claim.dataset)]))
         ours = f"{shown['ours']} ({shown['interval']})" if claim.verdict != NOT_TESTED else "-"
         rows.append(

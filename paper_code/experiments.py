@@ -329,9 +329,13 @@ def stored_records(
     results_dir: str | Path = RESULTS_FOLDER,
 ) -> list[RunRecord]:
     """Those records of an experiment that `results_dir` holds; nothing is trained."""
+    return records_there(run_configs(experiment, dataset, profile, seeds), results_dir)
+
+
+def records_there(configs: Iterable[RunConfig], results_dir: str | Path) -> list[RunRecord]:
+    """The records of those of the runs that `results_dir` holds."""
     store = RunStore(project_path(results_dir))
-    found = [store.get(config) for config in run_configs(experiment, dataset, profile, seeds)]
-    return [record for record in found if record is not None]
+    return [record for config in configs if (record := store.get(config)) is not None]
 
 
 def book_records(
@@ -344,9 +348,7 @@ def book_records(
         for experiment in experiments
         for config in run_configs(experiment, dataset, profile, seeds)
     }
-    store = RunStore(project_path(results_dir))
-    found = [store.get(config) for config in configs.values()]
-    return [record for record in found if record is not None]
+    return records_there(configs.values(), results_dir)
 
 
 def toy_results(

@@ -33,8 +33,12 @@ RESULT_COLUMNS = [
 
 def hours(records: Sequence[RunRecord]) -> str:
     """The processor time that the runs took, added up; of a record that has none, its seconds."""
-    seconds = [record.provenance.get("cpu_seconds", record.provenance["seconds"]) for record in records]
-    return f"{sum(seconds) / 3600:.1f}"
+    return f"{sum(map(measured_seconds, records)) / 3600:.1f}"
+
+
+def measured_seconds(record: RunRecord) -> float:
+    """The processor time that the run took; of a record that has none, its seconds."""
+    return record.provenance.get("cpu_seconds", record.provenance["seconds"])
 
 
 def processor_seconds(records: Sequence[RunRecord], references: Sequence[RunRecord] = ()) -> list[float]:
@@ -49,21 +53,18 @@ def processor_seconds(records: Sequence[RunRecord], references: Sequence[RunReco
         training = config["training"] | {"max_epochs": None}
         return json.dumps(config | {"seed": None, "data": config["data"] | {"seed": None}, "training": training})
 
-    def measured(record: RunRecord) -> float:
-        return record.provenance.get("cpu_seconds", record.provenance["seconds"])
-
     costs = {}  # kind of run -> training seconds per epoch, seconds besides
     for record in [*records, *references]:
         if record.provenance["device"] == "cpu":
-            training = min(record.provenance["training_seconds"], measured(record))
-            cost = training / len(record.epochs), measured(record) - training
+            training = min(record.provenance["training_seconds"], measured_seconds(record))
+            cost = training / len(record.epochs), measured_seconds(record) - training
             costs.setdefault(kind(record.config), []).append(cost)
 
     def estimated(record: RunRecord) -> float:
         per_epoch, besides = np.mean(costs.get(kind(record.config), [(np.nan, np.nan)]), axis=0)
         return float(per_epoch * len(record.epochs) + besides)
 
-    return [measured(r) if r.provenance["device"] == "cpu" else estimated(r) for r in records]
+    return [measured_seconds(r) if r.provenance["device"] == "cpu" else estimated(r) for r in records]
 
 
 def cost_table(records: Sequence[RunRecord], references: Sequence[RunRecord] = ()) -> pd.DataFrame:
