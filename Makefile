@@ -2,12 +2,16 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 
-.PHONY: book test notebooks clean
+.PHONY: book pdf archive test notebooks clean
 
 book: .venv/installed
 	$(BIN)/python -m paper_code.book execute
 	$(BIN)/jupyter-book build _build/book --config _config.yml --path-output . -W --keep-going -q
 	@echo "The book: $(CURDIR)/_build/html/index.html"
+
+# The book for reading on paper and for passing on: below _build/. The PDF is printed by Chromium.
+pdf archive: book
+	$(BIN)/python -m paper_code.book $@
 
 test: .venv/installed
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .

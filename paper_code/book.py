@@ -1,10 +1,15 @@
-"""Build-time work of the book: execute its notebooks with papermill, and keep their files free of time stamps."""
+"""Build-time work of the book: execute its notebooks, keep their files free of time stamps, and make a PDF and an
+archive of the built pages."""
 
 import argparse
+import os
 import shutil
 import sys
-from collections.abc import Sequence
+import zipfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import nbformat
 import papermill
@@ -12,7 +17,61 @@ from tqdm import tqdm
 
 from paper_code.experiments import project_path
 
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
 BOOK_FOLDER = project_path("book")
+NAME = "embedding-collapse-companion"
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+
+# Put the chapters, (name, text of the page), one after the other into the open page, with the table of contents after
+# the first. Places get their chapter's name in front, for every page has its own `verdict`; a link that would lead to a
+# file is made plain text.
+ONE_PAGE = r"""
+async (chapters) => {
+  const names = chapters.map(([name]) => name);
+  const prefix = (root, name) => {
+    for (const element of root.querySelectorAll("[id]:not(svg, svg *)")) element.id = `${name}--${element.id}`;
+    for (const link of root.querySelectorAll("a[href]")) {
+      const href = link.getAttribute("href");
+      const [path, place] = href.split("#");
+      const target = path ? path.replace(/\.html$/, "") : name;
+      if (names.includes(target)) link.setAttribute("href", "#" + target + (place ? "--" + place : ""));
+      else if (!/^https?:/.test(href)) link.removeAttribute("href");
+    }
+    return root;
+  };
+  const contents = prefix(document.querySelector("nav.bd-links"), names[0]);
+  const book = document.createElement("main");
+  book.className = "bd-content";
+  for (const [name, text] of chapters) {
+    const page = new DOMParser().parseFromString(text, "text/html");
+    const chapter = prefix(page.querySelector("article.bd-article"), name);
+    chapter.id = name;
+    for (const element of chapter.querySelectorAll("a.headerlink, script")) element.remove();
+    book.append(chapter);
+  }
+  book.firstChild.after(contents);
+  document.body.replaceChildren(book);
+  for (const details of document.querySelectorAll("details")) details.open = true;
+  document.title = document.querySelector("h1").textContent;
+  await MathJax.typesetPromise();
+  await document.fonts.ready;
+}
+"""
+# The padding keeps a heading that begins a page off its edge, the white space its lines apart: else Chromium writes
+# "ResultsResults" or "of twolines" into the outline.
+PRINT_STYLE = """
+@page { size: A4; margin: 18mm 16mm; }
+html { font-size: 10.5pt; }
+article.bd-article, nav.bd-links { break-before: page; max-width: none; padding: 0; }
+article.bd-article:first-child { break-before: auto; }
+figure, .admonition, tr, mjx-container { break-inside: avoid; }
+h1, h2, h3 { break-after: avoid; padding-top: 0.5em; white-space: pre-wrap; }
+.table-box, .pst-scrollable-table-container, pre { overflow: visible; }
+pre { white-space: pre-wrap; }
+"""
+FOOTER = '<div style="width: 100%; text-align: center; font-size: 8px"><span class="pageNumber"></span></div>'
 
 
 def execute_book(folder: str | Path, notebooks: Sequence[str] | None = None, **parameters) -> list[Path]:
@@ -57,13 +116,100 @@ def refresh_committed() -> None:
     shutil.copytree(project_path("_build/figures"), project_path("figures"), dirs_exist_ok=True)
 
 
+def find_browser() -> str | None:
+    """The path of the browser that the environment variable CHROMIUM names, else of the first known one on PATH."""
+    named = os.environ.get("CHROMIUM")
+    return next(filter(None, map(shutil.which, [named] if named else BROWSERS)), None)
+
+
+@contextmanager
+def open_browser() -> Iterator["Browser"]:
+    """A headless Chromium, until the block ends; FileNotFoundError where none is found."""
+    from playwright.sync_api import sync_playwright  # of the extra `test`; the notebooks do without
+
+    path = find_browser()
+    if path is None:
+        raise FileNotFoundError(
+            f"no browser found: none of {', '.join(BROWSERS)} is on PATH. On Debian, install chromium by "
+            f"`apt-get install chromium`; a browser elsewhere can be named by the environment variable CHROMIUM"
+        )
+    with sync_playwright() as playwright:
+        # Chromium as root, as in a container, has no sandbox; the pages are our own
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+def print_book(html: str | Path, target: str | Path) -> None:
+    """Write the built pages, in the order of their table of contents, to one PDF with links between the chapters.
+
+    html: the folder of the built book. The text and the numbers of figures are those of the pages. Code is left out,
+    static figures stand for interactive ones, and everything else that is folded is open. FileNotFoundError: there is
+    no built book, or no browser.
+    """
+    html = built_book(html)
+    with open_browser() as browser:
+        page = browser.new_page(color_scheme="light")
+        page.goto((html / "index.html").as_uri())
+        page.evaluate("MathJax.startup.promise")
+        links = page.eval_on_selector_all("nav.bd-links a.internal", "links => links.map(a => a.getAttribute('href'))")
+        names = ["index", *(Path(link).stem for link in links)]
+        page.emulate_media(media="print", color_scheme="light")
+        page.add_style_tag(content=PRINT_STYLE)
+        page.evaluate(ONE_PAGE, [(name, (html / f"{name}.html").read_text(encoding="utf-8")) for name in names])
+        page.pdf(
+            path=target,
+            prefer_css_page_size=True,
+            print_background=True,
+            display_header_footer=True,
+            header_template="<span></span>",
+            footer_template=FOOTER,
+            outline=True,
+            tagged=True,
+        )
+
+
+def archive_book(html: str | Path, target: str | Path) -> None:
+    """Write the built pages to a zip of one folder; the same pages give the same bytes.
+
+    html: the folder of the built book. FileNotFoundError: there is none.
+    """
+    html = built_book(html)
+    with zipfile.ZipFile(target, "w") as archive:
+        for path in sorted(path for path in html.rglob("*") if path.is_file() and path.name != ".buildinfo"):
+            entry = zipfile.ZipInfo(f"{NAME}/{path.relative_to(html).as_posix()}")  # dated 1980, as every ZipInfo
+            entry.external_attr = 0o644 << 16
+            archive.writestr(entry, path.read_bytes(), zipfile.ZIP_DEFLATED)
+
+
+def built_book(html: str | Path) -> Path:
+    """The folder, as an absolute path; FileNotFoundError if it holds no built book."""
+    html = Path(html).resolve()
+    if not (html / "index.html").exists():
+        raise FileNotFoundError(f"no built book in {html}: `make book` builds it")
+    return html
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m paper_code.book", description=__doc__)
-    parser.add_argument("action", choices=("execute", "refresh"), help="below _build/ only, or the committed outputs")
-    if parser.parse_args().action == "execute":
+    actions = parser.add_subparsers(dest="action", required=True)
+    actions.add_parser("execute", help="execute the notebooks below _build/ only")
+    actions.add_parser("refresh", help="execute the notebooks and refresh the committed outputs")
+    for action, what, ending in (("pdf", "one PDF", "pdf"), ("archive", "a zip", "zip")):
+        command = actions.add_parser(action, help=f"make {what} of the built book")
+        command.add_argument("--html", default=project_path("_build/html"), help="folder of the built book")
+        command.add_argument("--to", default=project_path(f"_build/{NAME}.{ending}"), help="the file to write")
+    options = parser.parse_args()
+    if options.action == "execute":
         execute_book(project_path("_build/book"))
-    else:
+    elif options.action == "refresh":
         refresh_committed()
+    else:
+        try:
+            {"pdf": print_book, "archive": archive_book}[options.action](options.html, options.to)
+        except FileNotFoundError as error:
+            parser.exit(1, f"{error}\n")
+        print(f"The book: {options.to}")
     return 0
 
 

@@ -697,12 +697,79 @@ def ledger_table(claims: Sequence[Claim]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-# the beginnings of names that the title page sums up
-TALLIED = (
-    *("embedding-collapse", "interaction-collapse-ffm", "interaction-collapse-dcnv2", "evidence-iii", "evidence-iv"),
-    *("finding-2", "single-embedding", "drops-at-largest", "multi-embedding-better", "multi-embedding-scales"),
-    *("average-gain", "figure-9a", "figure-9b", "figure-9c", "figure-9d", "own-interactions"),
+# part of the book, a claim in short, and the beginning of the names of those that it sums up
+SUMMARY = (
+    ("the phenomenon", "Learned embeddings collapse", "embedding-collapse"),
+    ("the phenomenon", "Larger single embeddings do not help enough", "single-embedding"),
+    ("the phenomenon", "DNN, xDeepFM, FinalMLP get worse at 10x", "drops-at-largest"),
+    ("why it happens", "Toy: a collapsed matrix makes another collapse", "toy-collapse"),
+    ("why it happens", "Fields collapse those they interact with: FFM", "interaction-collapse-ffm"),
+    ("why it happens", "The same for DCNv2", "interaction-collapse-dcnv2"),
+    ("why it happens", "Regularised DCNv2: less collapse, overfitting", "evidence-iii"),
+    ("why it happens", "DNN: less collapse, yet its AUC drops", "evidence-iv"),
+    ("why it happens", "Less collapse alone does not help (Finding 2)", "finding-2"),
+    ("the cure", "Multi beats single embedding at every size", "multi-embedding-better"),
+    ("the cure", "Multi embedding improves with size", "multi-embedding-scales"),
+    ("the cure", "Multi at 10x gains significantly on average", "average-gain"),
+    ("the cure", "Multi embedding collapses less (9a)", "figure-9a"),
+    ("the cure", "Its sets vary in collapse (9b)", "figure-9b"),
+    ("the cure", "Its sets learn different patterns (9c)", "figure-9c"),
+    ("the cure", "With patterns kept alike it scales worse (9d)", "figure-9d"),
+    ("the cure", "Its sets need interactions of their own", "own-interactions"),
+    ("the cure", "Linear multi embedding is single (Appendix B)", "linear-multi-embedding-is-single"),
 )
+
+
+def summary_table(claims: Sequence[Claim]) -> pd.DataFrame:
+    """A row per claim in short and data set: part, label, dataset, how many effects hold, are undecided and are against
+    it, the verdict, or how many claims have which; chapter, of the first of them."""
+    rows = []
+    for part, label, name in SUMMARY:
+        of_name = [claim for claim in claims if claim.of_paper and claim.name.startswith(name)]
+        for dataset in dict.fromkeys(claim.dataset for claim in of_name):
+            chosen = [claim for claim in of_name if claim.dataset == dataset]
+            answers = [effect.answer(claim.confidence) for claim in chosen for effect in claim.effects]
+            rows.append(
+                {
+                    **{"part": part, "label": label, "dataset": dataset},
+                    **{answer: answers.count(answer) for answer in ANSWERS},
+                    **{"verdict": tally(chosen), "chapter": chosen[0].chapter},
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def summary_texts(claims: Sequence[Claim]) -> dict[str, str]:
+    """What the title page says of the paper's claims, by name: how many claims and effects there are, with which
+    verdicts and answers; which claims in short are reproduced wherever they were measured (held), which nowhere
+    (not_held), and which in between (mixed)."""
+    lists = {"held": [], "mixed": [], "not_held": []}
+    for label, group in summary_table(claims).groupby("label", sort=False):
+        verdicts = {part.lstrip("0123456789 ") for text in group["verdict"] for part in text.split(", ")}
+        kind = "held" if verdicts == {REPRODUCED} else "not_held" if verdicts == {NOT_REPRODUCED} else "mixed"
+        lists[kind].append(label)
+    of_paper = [claim for claim in claims if claim.of_paper]
+    answers = [effect.answer(claim.confidence) for claim in of_paper for effect in claim.effects]
+    return {
+        "verdicts": tally(claims),
+        "number_of_claims": str(len(of_paper)),
+        "number_of_other_claims": str(len(claims) - len(of_paper)),
+        "number_of_effects": str(len(answers)),
+        **{f"number_{name}": str(answers.count(name)) for name in ANSWERS},
+        **{kind: "; ".join(labels) or "none" for kind, labels in lists.items()},
+    }
+
+
+def summary_html(claims: Sequence[Claim]) -> str:
+    """`summary_table` as HTML: a row per claim in short, with the verdict on each data set, and its chapter."""
+    table = summary_table(claims)
+    logs = [dataset for dataset in dict.fromkeys(table["dataset"]) if dataset]
+    rows = []
+    for (part, label), group in table.groupby(["part", "label"], sort=False):
+        verdicts = {row["dataset"]: badges(row["verdict"]) for row in group.to_dict("records")}
+        row = {"part": part, "the paper claims": f'<a href="{group["chapter"].iloc[0]}.html">{escape(label)}</a>'}
+        rows.append(row | {log_label(log): verdicts.get(log, verdicts.get("", "-")) for log in logs})
+    return html_table(pd.DataFrame(rows), escape=False)
 
 
 def tally(claims: Sequence[Claim], name: str = "", dataset: str | None = None) -> str:
@@ -731,7 +798,7 @@ def ledger_html(claims: Sequence[Claim]) -> str:
         rows.append(
             {
                 "claim": f'<a href="{claim.chapter}.html">{escape(claim.statement)}</a>{small(origin)}',
-                "verdict": f"<strong>{claim.verdict}</strong>{small(', '.join(counts))}",
+                "verdict": f"{badges(claim.verdict)}{small(', '.join(counts))}",
                 "ours": f"{ours}{small(shown['effect'])}",
                 "paper": shown["paper"],
             }
@@ -744,14 +811,36 @@ def small(text: str) -> str:
     return f"<br><small>{escape(text)}</small>"
 
 
-def claims_html(claims: Sequence[Claim]) -> str:
-    """The claims as HTML: of each its words, its rule, its verdict and its effects as a table."""
+MARKS = {REPRODUCED: "●", PARTLY: "◐", NOT_REPRODUCED: "○", NOT_TESTED: "-"}
+
+
+def badges(verdicts: str) -> str:
+    """A verdict, or several with their numbers as `tally` gives them, as HTML with a mark each."""
+    parts = []
+    for part in verdicts.split(", "):
+        verdict = part.lstrip("0123456789 ")
+        kind = verdict.replace(" ", "-")
+        parts.append(
+            f'<span class="verdict {kind}"><span aria-hidden="true">{MARKS.get(verdict, "")}</span> {part}</span>'
+        )
+    return "<br>".join(parts)
+
+
+def claims_html(claims: Sequence[Claim], opened: bool = True) -> str:
+    """The claims as HTML: of each its verdict, its words, its rule and its effects as a table.
+
+    opened: the tables show at once; else they unfold.
+    """
     parts = []
     for claim in claims:
         effects = claims_table([claim]).drop(columns=["claim", "verdict"])
+        answers = list(effects["holds"])
+        counts = ", ".join(f"{answers.count(name)} {name}" for name in ANSWERS)
         data = f"; {log_label(claim.dataset)}" if claim.dataset else ""
         parts.append(
-            f"<p><strong>{escape(claim.statement)}</strong> ({escape(claim.section)}{data})<br>"
-            f"Rule: {escape(claim.rule)} Verdict: <strong>{claim.verdict}</strong>.</p>\n{html_table(effects)}"
+            f'<div class="claim"><p>{badges(claim.verdict)} <strong>{escape(claim.statement)}</strong> '
+            f"<small>({escape(claim.section)}{escape(data)})</small></p>\n"
+            f"<details{' open' * opened}><summary>Rule and effects: {counts}</summary>"
+            f"<p>{escape(claim.rule)}</p>\n{html_table(effects)}</details></div>"
         )
     return "\n".join(parts)

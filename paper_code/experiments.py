@@ -1,7 +1,7 @@
 """Which runs each figure needs, per profile, and the sweep that trains those that are missing."""
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
@@ -339,12 +339,18 @@ def records_there(configs: Iterable[RunConfig], results_dir: str | Path) -> list
 
 
 def book_records(
-    profile: str = "laptop", seeds: Sequence[int] | str | None = None, results_dir: str | Path = RESULTS_FOLDER
+    profile: str = "laptop",
+    seeds: Sequence[int] | str | None = None,
+    results_dir: str | Path = RESULTS_FOLDER,
+    experiments_of: Mapping[str, Sequence[str]] = BOOK,
 ) -> list[RunRecord]:
-    """Every record of the book that `results_dir` holds, each once; nothing is trained."""
+    """Every record of the book that `results_dir` holds, each once; nothing is trained.
+
+    experiments_of: those of every data set.
+    """
     configs = {
         config.hash: config
-        for dataset, experiments in BOOK.items()
+        for dataset, experiments in experiments_of.items()
         for experiment in experiments
         for config in run_configs(experiment, dataset, profile, seeds)
     }

@@ -1,7 +1,15 @@
-"""One function per figure: records in, matplotlib Figure out, with the table of the numbers it shows."""
+"""One function per figure: records in, matplotlib Figure out, with the table of the numbers it shows.
 
+One look for all, to be read at 400 pixels of width, in greyscale and on a dark page: a colour and a marker for every
+model; solid lines and filled markers for multi embedding, dashed lines and open markers for single embedding; grey for
+what the paper published; near-black for variants of a model and for what values are held against.
+"""
+
+import re
+import textwrap
 from collections.abc import Iterable, Sequence
 from contextlib import contextmanager
+from html import escape
 from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
@@ -14,6 +22,8 @@ import torch
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 from scipy import stats
 from torch import nn
 
@@ -44,12 +54,14 @@ from paper_code.tables import (
 )
 from paper_code.toy import ToyResult
 
-# of the ten colours grey, the paper's, is left out, and yellow goes to FM, of which no curve is drawn
-PALETTE = {"dnn": 0, "dcnv2": 1, "ipnn": 2, "finalmlp": 3, "nfwfm": 4, "xdeepfm": 5, "ffm": 6, "fm": 8, "gdcn": 9}
-COLORS = {model: sns.color_palette("colorblind")[number] for model, number in PALETTE.items()}
-GREY = "0.55"
-LINES, MARKERS = {"SE": "--", "ME": "-"}, {"SE": "s", "ME": "o"}
-EMBEDDING_LABELS = {"SE": "single", "ME": "multi"}
+FIGURE_WIDTH = 5.4  # inches: on a page of 400 pixels a point is a pixel
+INK, GREY = "0.1", "0.55"
+COLORBLIND = sns.color_palette("colorblind").as_hex()
+COLORS = dict(zip(["dnn", "dcnv2", "ipnn", "finalmlp", "nfwfm", "xdeepfm"], COLORBLIND, strict=False))
+COLORS |= {"ffm": "#7f6fc7", "fm": "#56b4e9", "gdcn": "#9a8f00"}
+MARKERS = {"dnn": "o", "dcnv2": "s", "ipnn": "^", "finalmlp": "D", "nfwfm": "v", "xdeepfm": "P"}
+MARKERS |= {"ffm": "X", "fm": "h", "gdcn": "*"}
+LINES, EMBEDDING_LABELS = {"SE": "--", "ME": "-"}, {"SE": "single", "ME": "multi"}
 VARIANT_LABELS = {
     PLAIN: "",
     "unitary": "regularised",
@@ -59,20 +71,50 @@ VARIANT_LABELS = {
     "subspace_similarity": "subspace similarity",
     "singular_value_spread": "singular-value spread",
 }
-VARIANT_COLORS = {
-    variant: sns.color_palette("colorblind")[number]
-    for variant, number in zip([v for v in VARIANT_LABELS if v != PLAIN], (2, 4, 3, 0, 9, 5), strict=True)
+VARIANT_MARKERS = dict(
+    zip([name for name in VARIANT_LABELS if name != PLAIN], ["d", (4, 1, 0), "<", ">", "p", (6, 1, 0)], strict=True)
+)
+RANDOM_LINE, INITIAL_LINE = ({"color": INK, "linestyle": line, "lw": 1.2} for line in ("-.", ":"))
+RANDOM_BAR = {"color": "0.78", "edgecolor": "0.45", "hatch": "/////", "lw": 0.5}
+INITIAL_MARK = {"marker": "_", "linestyle": "none", "color": INK, "markeredgewidth": 1.4}
+WHISKERS = {"color": INK, "ecolor": INK, "capsize": 1.5, "elinewidth": 0.9, "capthick": 0.9}
+BASE_LINE = {"color": INK, "lw": 0.6}
+GAIN_LABEL = "test AUC,\ngain over the base model"
+# how an effect's answer is drawn -> its name, the bar and its number; not the colours of a model
+ANSWERS = {
+    "yes": ("holds", {"facecolor": "#0b5351", "edgecolor": "#0b5351"}, "#fefefe"),
+    "undecided": ("undecided", {"facecolor": "#cfcfcf", "edgecolor": "#f8f8f8", "hatch": "/////"}, "#111111"),
+    "against": ("against", {"facecolor": "#e8505b", "edgecolor": "#f28d93", "hatch": "xxx"}, "#111111"),
 }
 LINE_KEYS = ["model", "variant", "embedding", "scale"]
 STYLE = {
     "figure.dpi": 150,
     "savefig.dpi": 160,
     "figure.constrained_layout.use": True,
-    "axes.titlesize": "medium",
+    "figure.facecolor": "none",
+    "axes.facecolor": "none",
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans", "Verdana"],
+    "font.size": 10,
+    "axes.titlesize": 10,
+    "axes.labelsize": 10,
+    "figure.titlesize": 10,
+    "figure.labelsize": 10,
+    "xtick.labelsize": 9,
+    "ytick.labelsize": 9,
+    "legend.fontsize": 9,
     "legend.frameon": False,
+    "legend.handlelength": 2.6,
+    "legend.columnspacing": 1.2,
+    "lines.markersize": 5,
+    "hatch.linewidth": 0.7,
     "svg.fonttype": "none",
     "svg.hashsalt": "paper-code",
 }
+SMALL = 8  # points: the smallest text
+GRADIENT = mpl.colors.LinearSegmentedColormap.from_list(
+    "gradient", mpl.colormaps["viridis"](np.linspace(0.2, 0.88, 64))
+)
 
 
 @contextmanager
@@ -82,60 +124,123 @@ def style():
         yield
 
 
-def save_figure(figure: Figure, data: pd.DataFrame, name: str, folder: str | Path) -> None:
+def save_figure(figure: Figure, data: pd.DataFrame, name: str, folder: str | Path, alt: str) -> str:
     """Write `<folder>/<name>.svg` and `.png`, and the numbers behind them to `<folder>/data/<name>.csv`.
 
-    A relative folder is below the project's root.
+    The PNG is on white, the SVG transparent, to stand in a page of any colour; its text. A relative folder is below the
+    project's root. alt: the figure in words, the SVG's label.
     """
     folder = project_path(folder)
     (folder / "data").mkdir(parents=True, exist_ok=True)
+    path = folder / f"{name}.svg"
     with mpl.rc_context(STYLE):
         figure.draw_without_rendering()
         figure.set_layout_engine("none")  # its solution moves a little with every further drawing
-        figure.savefig(folder / f"{name}.svg", metadata={"Date": None})
-        figure.savefig(folder / f"{name}.png")
+        figure.savefig(path, metadata={"Date": None}, transparent=True)
+        figure.savefig(folder / f"{name}.png", facecolor="white")
+    svg = inline_svg(path.read_text(encoding="utf-8"), name, alt)
+    path.write_text(svg, encoding="utf-8")
     data.to_csv(folder / "data" / f"{name}.csv", index=False, float_format="%.6g")
+    return svg
+
+
+def inline_svg(svg: str, name: str, alt: str) -> str:
+    """Matplotlib's SVG made fit to stand in a page beside others: named, its ids its own, and no rule for the page."""
+    svg = re.sub(r'( id="|url\(#|href="#)', rf"\g<1>{name}-", svg)
+    rules = re.search(r'\s*<defs>\s*<style type="text/css">\*\{(.*?)\}</style>\s*</defs>', svg)
+    root = f'<svg role="img" aria-label="{escape(alt)}" style="{rules[1]}"'
+    return svg.replace(rules[0], "", 1).replace("<svg", root, 1)
+
+
+def wrapped(text: str, width: int = 58) -> str:
+    """A title in lines of at most so many characters, broken after a comma or before a parenthesis."""
+    kept = re.sub(r"(?<![,.:]) (?!\()", "\0", text)
+    return textwrap.fill(kept, width, break_long_words=False, break_on_hyphens=False).replace("\0", " ")
+
+
+def small_multiples(count: int, height: float, columns: int = 2, further: float = 1.1) -> tuple[Figure, list[Axes]]:
+    """Panels of one scale, in inches each so high; further: of titles and legend."""
+    rows = -(-count // columns)
+    figure, panels = plt.figure(figsize=(FIGURE_WIDTH, height * rows + further)), []
+    for number in range(count):
+        shared = panels[0] if panels else None
+        panels.append(figure.add_subplot(rows, columns, number + 1, sharex=shared, sharey=shared))
+    return figure, panels
+
+
+def label_outer(panels: Sequence[Axes], columns: int = 2) -> None:
+    """Leave the scales to the panels that have none below, or to the left: also above a place that is empty."""
+    for number, axes in enumerate(panels):
+        below, left = number + columns < len(panels), number % columns > 0
+        axes.tick_params(labelbottom=not below, labelleft=not left)
+        axes.set(**{"xlabel": ""} if below else {}, **{"ylabel": ""} if left else {})
+
+
+def field_ticks(axes: Axes, cardinalities: pd.Series) -> None:
+    """The fields below their bars, with their cardinalities."""
+    labels = [f"{name} ({values:,.0f})" for name, values in cardinalities.items()]
+    axes.set_xticks(np.arange(len(labels)), labels, rotation=90, fontsize=SMALL)
+    axes.set_xlim(-0.6, len(labels) - 0.4)
+    axes.set_xlabel("field (its cardinality)")
+
+
+def bar_ink(model: str, embedding: str) -> dict:
+    """Bars as the lines' markers: full for multi, pale for single embedding."""
+    face = mpl.colors.to_rgba(COLORS[model], 1 if embedding == "ME" else 0.25)
+    return {"color": face, "edgecolor": COLORS[model], "lw": 1.2}
+
+
+def line_look(model: str, variant: str, embedding: str) -> dict:
+    """Colour and marker of a model, or of its variant; dashed and open for single embedding."""
+    plain = variant == PLAIN
+    color, marker = (COLORS[model], MARKERS[model]) if plain else (INK, VARIANT_MARKERS.get(variant, "d"))
+    face = color if embedding == "ME" else "none"
+    look = {"color": color, "marker": marker, "markeredgecolor": color, "markerfacecolor": face}
+    return look | {"linestyle": LINES[embedding], "markersize": 5 if plain else 6}
 
 
 def toy_figure(small: ToyResult, large: ToyResult) -> tuple[Figure, pd.DataFrame]:
     """Figure 4: IA(E1) over the iterations of the toy experiment, mean and range over seeds."""
     frames = []
     with style():
-        figure, axes = plt.subplots(figsize=(6.4, 3.6))
-        for label, result, color, line in (("Small", small, "C0", "-"), ("Large", large, "C1", "--")):
+        figure, axes = plt.subplots(figsize=(FIGURE_WIDTH, 3.6))
+        of_large = line_look("fm", PLAIN, "SE") | {"markevery": 0.1}
+        looks = {"color": INK, "linestyle": LINES["SE"]}, of_large
+        for label, result, look in zip(("Small", "Large"), (small, large), looks, strict=True):
             abundance = result.information_abundance
             name = f"{label} ($D_3$ = {result.third_cardinality})"
-            axes.fill_between(result.iterations, abundance.min(0), abundance.max(0), color=color, alpha=0.2, lw=0)
-            axes.plot(result.iterations, abundance.mean(0), color=color, linestyle=line, label=name)
+            band = {"color": look["color"], "alpha": 0.25, "lw": 0}
+            axes.fill_between(result.iterations, abundance.min(0), abundance.max(0), **band)
+            axes.plot(result.iterations, abundance.mean(0), label=name, **look)
             frames += [
                 pd.DataFrame({"case": label, "seed": s, "iteration": result.iterations, "information_abundance": row})
                 for s, row in zip(result.seeds, abundance, strict=True)
             ]
         axes.set(xlabel="iteration", ylabel="information abundance of $E_1$", xlim=(0, result.iterations[-1]))
         axes.set_title(f"Toy experiment, mean and range over {len(small.seeds)} seeds")
-        axes.legend()
+        figure.legend(ncols=2, loc="outside lower center")
         sns.despine(figure)
     return figure, pd.concat(frames, ignore_index=True)
 
 
 def abundance_figure(records: Sequence[RunRecord]) -> tuple[Figure, pd.DataFrame]:
     """Figure 2: information abundance of every field, learned, before training and random; sorted by cardinality."""
-    data = field_measures(records)
+    data, config = field_measures(records), records[0].config
     by_field = data.groupby("field").mean(numeric_only=True).sort_values("cardinality")
     spread = data.groupby("field")["learned"].agg(["min", "max"]).loc[by_field.index]
     position = np.arange(len(by_field))
     with style():
-        figure, axes = plt.subplots(figsize=(max(7.0, 0.3 * len(by_field)), 3.8))
-        axes.bar(position - 0.2, by_field["random"], 0.4, color="0.8", label="random matrix of the same shape")
-        axes.plot(position - 0.2, by_field["initial"], "_", color="0.1", markersize=9, label="at initialisation")
-        axes.bar(position + 0.2, by_field["learned"], 0.4, color=COLORS["dcnv2"], label="learned")
+        figure, axes = plt.subplots(figsize=(FIGURE_WIDTH, 4.6))
+        axes.bar(position - 0.2, by_field["random"], 0.4, label="random matrix of the same shape", **RANDOM_BAR)
+        size = 150 / len(by_field)
+        axes.plot(position - 0.2, by_field["initial"], label="at initialisation", markersize=size, **INITIAL_MARK)
+        of_bars = bar_ink(config["model"], "ME" if config["num_sets"] > 1 else "SE")
+        axes.bar(position + 0.2, by_field["learned"], 0.4, label="learned", **of_bars)
         errors = whiskers(by_field["learned"], spread)
-        axes.errorbar(position + 0.2, by_field["learned"], yerr=errors, fmt="none", ecolor="0.2", capsize=2, lw=1)
-        labels = [f"{name} ({values:,.0f})" for name, values in by_field["cardinality"].items()]
-        axes.set_xticks(position, labels, rotation=90, fontsize="small")
-        axes.margins(x=0.01)
-        axes.set(xlabel="field (its cardinality)", ylabel="information abundance", title=run_title(records))
-        axes.legend(loc="upper left")
+        axes.errorbar(position + 0.2, by_field["learned"], yerr=errors, fmt="none", **WHISKERS)
+        field_ticks(axes, by_field["cardinality"])
+        axes.set(ylabel="information abundance", title=wrapped(run_title(records), 50))
+        figure.legend(ncols=2, loc="outside lower center")
         sns.despine(figure)
     return figure, data
 
@@ -153,19 +258,21 @@ def spectra_figure(records: Sequence[RunRecord]) -> tuple[Figure, pd.DataFrame]:
     norm = mpl.colors.LogNorm(min(cardinalities), max(cardinalities))
     frames = []
     with style():
-        figure, panels = plt.subplots(1, 3, figsize=(9.0, 3.4), sharex=True, sharey=True)
-        for axes, (kind, of_fields) in zip(panels, spectra.items(), strict=True):
+        figure, panels = plt.subplot_mosaic("LL;IR", figsize=(FIGURE_WIDTH, 5.2), sharex=True, sharey=True)
+        for axes, (kind, of_fields) in zip(panels.values(), spectra.items(), strict=True):
             for field, values in zip(record.fields, of_fields, strict=True):
-                color = mpl.colormaps["viridis"](norm(field["cardinality"]))
+                color = GRADIENT(norm(field["cardinality"]))
                 index, normalised = np.arange(1, len(values) + 1), np.array(values) / max(values)
                 axes.plot(index, normalised, color=color, lw=1.2)
                 part = {"matrix": kind, "field": field["name"], "k": index, "normalised": normalised}
                 frames.append(pd.DataFrame(part))
             axes.set(xlabel="index $k$", title=kind, ylim=(0, 1.03))
-        panels[0].set_ylabel(r"singular value $\sigma_k / \sigma_1$")
-        colors = mpl.cm.ScalarMappable(norm, "viridis")
-        figure.colorbar(colors, ax=panels, label="cardinality of the field")
-        figure.suptitle(run_title(records[:1]), fontsize="medium")
+            axes.tick_params(labelbottom=True)
+        panels["R"].tick_params(labelleft=False)
+        figure.supylabel(r"singular value $\sigma_k / \sigma_1$")
+        colors = mpl.cm.ScalarMappable(norm, GRADIENT)
+        figure.colorbar(colors, ax=list(panels.values()), label="cardinality of the field", aspect=40)
+        figure.suptitle(wrapped(run_title(records[:1])))
         sns.despine(figure)
     return figure, pd.concat(frames, ignore_index=True)
 
@@ -173,23 +280,26 @@ def spectra_figure(records: Sequence[RunRecord]) -> tuple[Figure, pd.DataFrame]:
 def law_figure(of_ffm: Sequence[RunRecord], of_dcnv2: Sequence[RunRecord]) -> tuple[Figure, pd.DataFrame]:
     """Figure 3: information abundance of the sub-embeddings, first seed, and its means over either axis, all seeds.
 
-    Fields sorted by the information abundance of their embeddings, lowest first. The means are those of `law_means`;
-    in grey those of random projections of the same embeddings, and before training, when they are random matrices.
-    The table has both: panel "pairs" and, for every case and seed, panel "means".
+    A column for each model. Fields sorted by the information abundance of their embeddings, lowest first. The means are
+    those of `law_means`; beside them those of random projections of the same embeddings, and before training, when they
+    are random matrices. The table has both: panel "pairs" and, for every case and seed, panel "means".
     """
     frames = []
     with style():
-        figure, panels = plt.subplots(2, 3, figsize=(9.4, 6.0), width_ratios=(1.25, 1, 1))
-        for row, records in zip(panels, (of_ffm, of_dcnv2), strict=True):
-            heat, own, other = row
+        figure, panels = plt.subplots(3, 2, figsize=(FIGURE_WIDTH, 8.3), sharey="row", height_ratios=(1.7, 1, 1))
+        for column, records in zip(panels.T, (of_ffm, of_dcnv2), strict=True):
+            heat, own, other = column
             first = records[0]
             order = np.argsort(field_abundance(first))
             pairs = sub_embedding_abundance(first)[np.ix_(order, order)]
             config, names = first.config, [first.fields[number]["name"] for number in order]
             edges = (0.5, len(order) + 0.5)
             image = heat.imshow(pairs, cmap="viridis", origin="lower", extent=edges * 2)
-            figure.colorbar(image, ax=heat, shrink=0.85, label=r"$IA(E_i^{\rightarrow j})$")
+            bar = figure.colorbar(image, ax=heat, location="bottom", aspect=25)
+            bar.set_label(r"$IA(E_i^{\rightarrow j})$")
             heat.set(xlabel="$j$, sorted by $IA(E_j)$", ylabel="$i$, sorted by $IA(E_i)$")
+            for axis in (heat.xaxis, heat.yaxis):
+                axis.set_major_locator(mpl.ticker.MaxNLocator(4, integer=True))
             heat.set_title(f"{MODEL_LABELS[config['model']]}, $K$ = {config['embedding_size']}, seed {config['seed']}")
             frames.append(
                 pd.DataFrame(pairs, columns=names)
@@ -199,7 +309,8 @@ def law_figure(of_ffm: Sequence[RunRecord], of_dcnv2: Sequence[RunRecord]) -> tu
                 .assign(panel="pairs")
             )
             ranks = np.arange(1, len(order) + 1)
-            for case, (color, line, label) in LAW_CASES.items():
+            color = COLORS[config["model"]]
+            for case, (look, label) in LAW_CASES.items():
                 means = [[mean[np.argsort(field_abundance(r))] for mean in law_means(case(r))] for r in records]
                 frames += [
                     pd.DataFrame({"rank": ranks, "mean_over_j": of_i, "relative_mean_over_i": of_j}).assign(
@@ -208,29 +319,32 @@ def law_figure(of_ffm: Sequence[RunRecord], of_dcnv2: Sequence[RunRecord]) -> tu
                     for record, (of_i, of_j) in zip(records, means, strict=True)
                 ]
                 for axes, values in zip((own, other), np.moveaxis(np.array(means), 1, 0), strict=True):
-                    axes.plot(ranks, values.mean(axis=0), line, color=color or COLORS[config["model"]], label=label)
-                    if color is None:
-                        axes.fill_between(ranks, values.min(0), values.max(0), color=COLORS[config["model"]], alpha=0.2)
-            own.set(xlabel="rank of $i$ by $IA(E_i)$", ylabel=r"mean over $j$ of $IA(E_i^{\rightarrow j})$")
+                    axes.plot(ranks, values.mean(axis=0), label=label, **{"color": color} | look)
+                    if case is sub_embedding_abundance:
+                        axes.fill_between(ranks, values.min(0), values.max(0), color=color, alpha=0.25, lw=0)
+            own.set(xlabel="rank of $i$ by $IA(E_i)$")
             own.set(yscale="log", yticks=[1, 2, 5, 10, 20, 50], yticklabels=["1", "2", "5", "10", "20", "50"])
             own.minorticks_off()
-            other.set(xlabel="rank of $j$ by $IA(E_j)$", ylabel="mean over $i$,\nrelative to the row's mean")
-            other.axhline(1, color=GREY, lw=0.8)
+            other.set(xlabel="rank of $j$ by $IA(E_j)$")
+            other.axhline(1, **BASE_LINE)
+        panels[1, 0].set_ylabel("mean over $j$ of\n" r"$IA(E_i^{\rightarrow j})$")
+        panels[2, 0].set_ylabel("mean over $i$, relative\nto the row's mean")
+        panels[0, 1].set_ylabel("")
         handles, labels = panels[1, 1].get_legend_handles_labels()
-        handles = [panels[0, 1].get_legend_handles_labels()[0][0], *handles]
+        handles = [panels[1, 0].get_legend_handles_labels()[0][0], *handles]
         labels = [*(f"{MODEL_LABELS[of[0].config['model']]} {labels[0]}" for of in (of_ffm, of_dcnv2)), *labels[1:]]
-        figure.legend(handles, labels, fontsize="small", ncols=len(labels), loc="outside lower center")
+        figure.legend(handles, labels, ncols=2, loc="outside lower center")
         seeds = " and ".join(map(str, dict.fromkeys((len(of_ffm), len(of_dcnv2)))))
-        figure.suptitle(f"{log_title(of_ffm[0])}, {seeds} seeds", fontsize="medium")
+        figure.suptitle(f"{log_title(of_ffm[0])}, {seeds} seeds")
         sns.despine(figure)
     return figure, pd.concat(frames, ignore_index=True)
 
 
-# what Figure 3 draws of a record -> its colour (None: the model's), line and name
+# what Figure 3 draws of a record -> its line, in the model's colour unless it has its own, and its name
 LAW_CASES = {
-    sub_embedding_abundance: (None, "-", "learned: mean and range"),
-    randomly_projected_abundance: (GREY, "--", "learned $E_i$, random projections"),
-    initial_sub_embedding_abundance: (GREY, ":", "at initialisation"),
+    sub_embedding_abundance: ({"linestyle": LINES["SE"]}, "learned: mean and range"),
+    randomly_projected_abundance: (RANDOM_LINE, "learned $E_i$, random projections"),
+    initial_sub_embedding_abundance: (INITIAL_LINE, "at initialisation"),
 }
 
 
@@ -239,8 +353,10 @@ def abundance_by_size_lines(axes: Axes, records: Sequence[RunRecord]) -> pd.Data
     table = with_references(records)
     learned = by_size(table, "information_abundance")
     references = table.groupby("scale")[["initial", "random"]].mean().reset_index()
-    axes.plot(references["scale"], references["random"], color=GREY, label="random matrices")
-    axes.plot(references["scale"], references["initial"], ":", color="0.1", label="at initialisation")
+    axes.plot(references["scale"], references["random"], label="random matrices", **RANDOM_LINE)
+    axes.plot(
+        references["scale"], references["initial"], label="at initialisation", **INITIAL_MARK | INITIAL_LINE, ms=9
+    )
     draw_sizes(axes, learned, "information_abundance", learned["scale"])
     axes.set_yscale("log")
     axes.set_yticks([2, 5, 10, 20, 50], ["2", "5", "10", "20", "50"])
@@ -255,22 +371,22 @@ def regularized_figure(records: Sequence[RunRecord]) -> tuple[Figure, pd.DataFra
     table = results_table(records)
     ours = gains(table)
     with style():
-        figure, ((of_gain, of_abundance), (of_loss, of_auc)) = plt.subplots(2, 2, figsize=(8.4, 6.6))
+        figure, ((of_gain, of_abundance), (of_loss, of_auc)) = plt.subplots(2, 2, figsize=(FIGURE_WIDTH, 5.6))
         draw_sizes(of_gain, ours, "gain", ours["scale"])
-        of_gain.axhline(0, color=GREY, lw=0.8)
-        of_gain.set_ylabel("test AUC, gain over the base")
+        of_gain.axhline(0, **BASE_LINE)
+        of_gain.set_ylabel(GAIN_LABEL)
         abundance = abundance_by_size_lines(of_abundance, records)
         curves = curves_table([records[number] for number in table.index[table["scale"] == table["scale"].max()]])
         for (model, variant, _), line in curves.groupby(["model", "variant", "seed"], sort=False):
-            look = {"color": VARIANT_COLORS.get(variant) or COLORS[model], "lw": 1.2}
-            of_loss.plot(line["epoch"], line["training_loss"], **look)
+            look = line_look(model, variant, "SE") | {"lw": 1.1}
+            of_loss.plot(line["epoch"], line["training_loss"], **look | {"marker": ""})
             whole = line.dropna()
-            of_auc.plot(whole["epoch"], whole["validation_auc"], marker=".", **look)
+            of_auc.plot(whole["epoch"], whole["validation_auc"], **look | {"markersize": 4})
         of_loss.set(xlabel="epoch", ylabel="training loss", title=f"size {table['scale'].max()}x")
         of_auc.set(xlabel="epoch", ylabel="validation AUC", title=f"size {table['scale'].max()}x")
         handles, labels = of_abundance.get_legend_handles_labels()
-        figure.legend(handles, labels, fontsize="small", ncols=4, loc="outside lower center")
-        figure.suptitle(f"{log_title(records[0])}, {seeds_title(ours)}", fontsize="medium")
+        figure.legend(handles, labels, ncols=2, loc="outside lower center")
+        figure.suptitle(f"{log_title(records[0])}, {seeds_title(ours)}")
         sns.despine(figure)
     parts = {"gain": ours, "information_abundance": abundance, "curve": curves}
     return figure, pd.concat([part.assign(panel=name) for name, part in parts.items()], ignore_index=True)
@@ -284,22 +400,31 @@ def dnn_dcnv2_figure(records: Sequence[RunRecord]) -> tuple[Figure, pd.DataFrame
     published = published_gains(dataset, list(table["model"].unique()))
     published = published[published["embedding"] == "SE"]
     with style():
-        figure, (of_abundance, left, right) = plt.subplots(1, 3, figsize=(9.4, 3.7))
+        figure, panels = plt.subplot_mosaic("AA;PO", figsize=(FIGURE_WIDTH, 5.6))
+        of_abundance, left, right = panels.values()
         abundance = abundance_by_size_lines(of_abundance, records)
         of_abundance.set_title("Ours")
-        right.sharey(left)
-        titles = (f"Published: {published_dataset(dataset)}", "Ours")
-        for axes, data, title in zip((left, right), (published, ours), titles, strict=True):
-            draw_sizes(axes, data, "gain", {*ours["scale"], *published["scale"]})
-            axes.axhline(0, color=GREY, lw=0.8)
-            axes.set_title(title)
-        left.set_ylabel("test AUC, gain over the base")
+        draw_published_beside_ours(left, right, published, ours, f"Published: {published_dataset(dataset)}", "Ours")
         handles, labels = of_abundance.get_legend_handles_labels()
-        figure.legend(handles, labels, fontsize="small", ncols=4, loc="outside lower center")
-        figure.suptitle(f"Ours: {log_title(records[0])}, {seeds_title(ours)}", fontsize="medium")
+        figure.legend(handles, labels, ncols=2, loc="outside lower center")
+        figure.suptitle(wrapped(f"Ours: {log_title(records[0])}, {seeds_title(ours)}"))
         sns.despine(figure)
     parts = {"information_abundance": abundance, "published": published, "ours": ours}
     return figure, pd.concat([part.assign(panel=name) for name, part in parts.items()], ignore_index=True)
+
+
+def draw_published_beside_ours(
+    left: Axes, right: Axes, published: pd.DataFrame, ours: pd.DataFrame, *titles: str
+) -> None:
+    """Gains by size on the same axes: the published ones in grey lines, with the models' markers."""
+    right.sharey(left)
+    scales = {*ours["scale"], *published["scale"]}
+    for axes, data, line, title in zip((left, right), (published, ours), (GREY, None), titles, strict=True):
+        draw_sizes(axes, data, "gain", scales, line=line)
+        axes.axhline(0, **BASE_LINE)
+        axes.set_title(title)
+    left.set_ylabel(GAIN_LABEL)
+    right.tick_params(labelleft=False)
 
 
 def architecture_figure(models: Sequence[CTRModel]) -> tuple[Figure, pd.DataFrame]:
@@ -310,14 +435,14 @@ def architecture_figure(models: Sequence[CTRModel]) -> tuple[Figure, pd.DataFram
     frames, calls_of = [], [trace(model) for model in models]
     with style():
         widths = [2 + model.embedding.num_sets * len(model.embedding.cardinalities) for model in models]
-        figure, panels = plt.subplots(1, len(models), figsize=(9.4, 5.4), width_ratios=widths, sharey=True)
+        figure, panels = plt.subplots(1, len(models), figsize=(FIGURE_WIDTH, 5.4), width_ratios=widths, sharey=True)
         for axes, model, calls in zip(np.atleast_1d(panels), models, calls_of, strict=True):
             fields, sets = len(model.embedding.cardinalities), model.embedding.num_sets
             centers = (np.arange(sets * fields) - (sets * fields - 1) / 2) * 1.0
             of_sets = centers.reshape(sets, fields).mean(axis=1)
             for field in range(fields):
                 ids = centers.reshape(sets, fields)[:, field].mean()
-                draw_box(axes, ids, 0, f"$x_{field + 1}$", 0.5, "white")
+                draw_box(axes, ids, 0, f"$x_{field + 1}$", 0.5)
                 for center in centers.reshape(sets, fields)[:, field]:
                     draw_arrow(axes, (ids, 0), (center, 1))
             for number, (center, matrix) in enumerate(
@@ -325,26 +450,25 @@ def architecture_figure(models: Sequence[CTRModel]) -> tuple[Figure, pd.DataFram
             ):
                 m, i = divmod(number, fields)
                 label = f"$E_{i + 1}^{{({m + 1})}}$\n{matrix.shape[0]}$\\times${matrix.shape[1]}"
-                draw_box(axes, center, 1, label, 0.9, "C0")
+                draw_box(axes, center, 1, label, 0.88)
                 draw_arrow(axes, (center, 1), (of_sets[m], 2))
             level, places = 1, of_sets
-            for number, call in enumerate(calls[1:]):
-                color = "C1" if number < 2 else "C3"  # interaction and projection, or what comes after the mean
+            for call in calls[1:]:
                 if call.sets < len(places):
                     level += 1
-                    draw_box(axes, 0, level, "mean over the sets", 1.7, "C2")
+                    draw_box(axes, 0, level, "mean over the sets", 2.4)
                     for place in places:
                         draw_arrow(axes, (place, level - 1), (0, level))
                     places = of_sets.mean(keepdims=True)
                 level += 1
                 for place in places:
-                    draw_box(axes, place, level, f"{call.module}\n{call.size}", 1.7, color)
+                    draw_box(axes, place, level, f"{call.module}\n{call.size}", 1.8)
                     if level > 2:
                         draw_arrow(axes, (place, level - 1), (place, level))
             draw_arrow(axes, (0, level), (0, level + 1))
             axes.text(0, level + 0.85, "logit", ha="center", va="center")
             name = "single embedding" if sets == 1 else f"multi embedding, $M$ = {sets}"
-            axes.set(title=f"{name}, $N$ = {fields}", xlim=(centers[0] - 1.1, centers[-1] + 1.1))
+            axes.set(title=f"{name}, $N$ = {fields}", xlim=(centers[0] - 1.0, centers[-1] + 1.0))
             axes.set_ylim(-0.5, max(level + 1.2, axes.get_ylim()[1]))
             axes.axis("off")
             frames.append(pd.DataFrame(calls).assign(num_sets=sets))
@@ -384,18 +508,17 @@ def trace(model: CTRModel) -> list[Call]:
     return calls
 
 
-def draw_box(axes: Axes, x: float, y: float, label: str, width: float, color: str) -> None:
-    face = mpl.colors.to_rgba(color, 0.25)
+def draw_box(axes: Axes, x: float, y: float, label: str, width: float) -> None:
     box = mpl.patches.FancyBboxPatch(
-        *((x - width / 2, y - 0.27), width, 0.54), boxstyle="round,pad=0.03", facecolor=face, edgecolor="0.3", zorder=2
+        *((x - width / 2, y - 0.27), width, 0.54), boxstyle="round,pad=0.03", facecolor="none", edgecolor=INK, zorder=2
     )
     axes.add_patch(box)
-    axes.text(x, y, label, ha="center", va="center", fontsize="small", zorder=3)
+    axes.text(x, y, label, ha="center", va="center", fontsize=SMALL, zorder=3)
 
 
 def draw_arrow(axes: Axes, start: tuple[float, float], end: tuple[float, float]) -> None:
     """From the upper edge of a box to the lower edge of another."""
-    arrow = {"arrowstyle": "->", "color": "0.4", "lw": 0.9}
+    arrow = {"arrowstyle": "->", "color": INK, "lw": 0.8}
     axes.annotate("", (end[0], end[1] - 0.3), (start[0], start[1] + 0.3), arrowprops=arrow)
 
 
@@ -408,48 +531,34 @@ def sets_abundance_figure(single: Sequence[RunRecord], multi: Sequence[RunRecord
     order = [[field["name"] for field in multi[0].fields].index(name) for name in fields]
     of_sets = np.mean([np.sort(set_abundance(record), axis=0) for record in multi], axis=0)[:, order]
     initial = np.mean([initial_set_abundance(record).mean(axis=0) for record in multi], axis=0)[order]
-    position = np.arange(len(fields))
+    position, model = np.arange(len(fields)), multi[0].config["model"]
     with style():
-        figure, (above, below) = plt.subplots(2, 1, figsize=(7.6, 6.8), sharex=True)
+        figure, (above, below) = plt.subplots(2, 1, figsize=(FIGURE_WIDTH, 7.6), sharex=True)
         both = by_field["multi, side by side"].loc[fields]
-        above.bar(position - 0.27, both["random"], 0.26, color="0.8", label="random matrix of that shape")
-        for number, (name, table) in enumerate(by_field.items()):
-            values, spread = table.loc[fields, "learned"], tables[name].groupby("field")["learned"].agg(["min", "max"])
-            errors = whiskers(values, spread.loc[fields])
-            hatch, color = ("//", "white") if name == "single" else (None, COLORS["dcnv2"])
+        above.bar(position - 0.27, both["random"], 0.26, label="random matrix of that shape", **RANDOM_BAR)
+        for number, (name, embedding) in enumerate(zip(tables, ("SE", "ME"), strict=True)):
+            values = by_field[name].loc[fields, "learned"]
+            spread = tables[name].groupby("field")["learned"].agg(["min", "max"])
             above.bar(
                 *(position + 0.27 * number, values, 0.26),
-                **{"color": color, "edgecolor": COLORS["dcnv2"], "hatch": hatch, "label": f"learned, {name}"},
-                **{"yerr": errors, "ecolor": "0.2", "error_kw": {"capsize": 1.5, "lw": 0.8}},
+                **{"label": f"learned, {name}", "yerr": whiskers(values, spread.loc[fields]), "error_kw": WHISKERS},
+                **bar_ink(model, embedding),
             )
-        above.plot(position - 0.27, both["initial"], "_", color="0.1", markersize=8, label="at initialisation")
-        above.set(ylabel="information abundance", title=f"(a) {run_title(multi)}")
-        above.legend(fontsize="small")
+        above.plot(position - 0.27, both["initial"], label="at initialisation", markersize=8, **INITIAL_MARK)
+        above.set(ylabel="information abundance", title=wrapped(f"(a) {run_title(multi)}", 50))
+        of_set, of_single = (line_look(model, PLAIN, of) | {"linestyle": "none"} for of in ("ME", "SE"))
+        of_set["markersize"] = 3.5
         for number, values in enumerate(of_sets):
-            below.plot(
-                position, values, "o", color=COLORS["dcnv2"], markersize=3.5, alpha=0.7, label="a set" * (not number)
-            )
-        below.plot(
-            position,
-            by_field["single"].loc[fields, "learned"],
-            "s",
-            color="0.1",
-            markersize=4,
-            mfc="none",
-            label="single",
-        )
-        below.plot(position, initial, "_", color="0.1", markersize=10, label="a set at initialisation")
-        below.set(
-            ylabel="information abundance", title="(b) of each set, from the lowest to the highest, means over seeds"
-        )
-        cardinalities = by_field["single"].loc[fields, "cardinality"]
-        labels = [f"{name} ({values:,.0f})" for name, values in cardinalities.items()]
-        below.set_xticks(position, labels, rotation=90, fontsize="small")
-        below.set(
-            xlabel="field (its cardinality)", yscale="log", yticks=[1, 2, 5, 10], yticklabels=["1", "2", "5", "10"]
-        )
+            below.plot(position, values, label="a set" * (not number), **of_set, mew=0, alpha=0.8)
+        learned = by_field["single"].loc[fields, "learned"]
+        below.plot(position, learned, label="single", **of_single)
+        below.plot(position, initial, label="a set at initialisation", markersize=10, **INITIAL_MARK)
+        below.set(ylabel="information abundance", title="(b) of each set, lowest to highest, means over seeds")
+        field_ticks(below, by_field["single"].loc[fields, "cardinality"])
+        below.set(yscale="log", yticks=[1, 2, 5, 10], yticklabels=["1", "2", "5", "10"])
         below.minorticks_off()
-        below.legend(fontsize="small")
+        above.legend(ncols=2, loc="upper center", bbox_to_anchor=(0.5, -0.02))
+        figure.legend(*below.get_legend_handles_labels(), ncols=3, loc="outside lower center")
         sns.despine(figure)
     names = [f"lowest_{number}" for number in range(1, len(of_sets) + 1)]
     sets = pd.DataFrame(of_sets.T, columns=names).assign(panel="b", field=fields, set_initial=initial)
@@ -469,16 +578,17 @@ def patterns_figure(record: RunRecord, most: int = 4) -> tuple[Figure, pd.DataFr
     shown = min(most, len(learned))
     norm = mpl.colors.Normalize(np.nanmin(learned), np.nanmax(learned))
     with style():
-        figure, panels = plt.subplots(1, shown + 1, figsize=(1.2 + 1.75 * (shown + 1), 2.6), sharey=True)
-        titles = [f"at initialisation, mean {np.nanmean(initial):.2f}", *(f"set {n + 1}" for n in range(shown))]
+        figure, panels = small_multiples(shown + 1, 1.7, columns=3)
+        titles = [f"at initialisation,\nmean {np.nanmean(initial):.2f}", *(f"set {n + 1}" for n in range(shown))]
         edges = (0.5, learned.shape[1] + 0.5)
         for axes, values, title in zip(panels, [initial[0], *learned[:shown]], titles, strict=True):
             image = axes.imshow(values, cmap="viridis", norm=norm, origin="lower", extent=edges * 2)
-            axes.set_title(title, fontsize="small")
-            axes.set_xlabel("field $j$")
-        panels[0].set_ylabel("field $i$")
-        figure.colorbar(image, ax=panels, label=r"$\Vert W_{i\rightarrow j}^{(m)} \Vert_F$", shrink=0.9, extend="max")
-        figure.suptitle(run_title([record]), fontsize="medium")
+            axes.set(title=title, xlabel="field $j$", ylabel="field $i$")
+        label_outer(panels, columns=3)
+        figure.colorbar(
+            image, ax=panels, label=r"$\Vert W_{i\rightarrow j}^{(m)} \Vert_F$", shrink=0.9, aspect=30, extend="max"
+        )
+        figure.suptitle(wrapped(run_title([record])))
     names = [field["name"] for field in record.fields]
     frames = [
         pd.DataFrame(values, columns=names)
@@ -490,15 +600,30 @@ def patterns_figure(record: RunRecord, most: int = 4) -> tuple[Figure, pd.DataFr
 
 
 def variants_figure(records: Sequence[RunRecord]) -> tuple[Figure, pd.DataFrame]:
-    """Figure 9d, and the ablations: gain in test AUC over the base by size, of every variant and embedding."""
+    """Figure 9d, and the ablations: gain in test AUC over the base by size, a panel for every variant, with the plain
+    model in each."""
     table = results_table(records)
     ours = gains(table)
+    variants = [variant for variant in ours["variant"].unique() if variant != PLAIN]
+    columns = min(2, len(variants))
     with style():
-        figure, axes = plt.subplots(figsize=(7.2, 4.2))
-        draw_sizes(axes, ours, "gain", ours["scale"])
-        axes.axhline(0, color=GREY, lw=0.8)
-        axes.set(ylabel="test AUC, gain over the base model", title=f"{log_title(records[0])}, {seeds_title(ours)}")
-        figure.legend(fontsize="small", ncols=3, loc="outside lower center")
+        figure, panels = small_multiples(len(variants), 2.2 if columns > 1 else 3, columns)
+        for axes, variant in zip(panels, variants, strict=True):
+            draw_sizes(axes, ours[ours["variant"].isin([PLAIN, variant])], "gain", ours["scale"])
+            axes.axhline(0, **BASE_LINE)
+            axes.set(title=VARIANT_LABELS.get(variant, variant), ylabel=GAIN_LABEL)
+        label_outer(panels, columns)
+        plain, of_variants = (ours[(ours["variant"] == PLAIN) == of] for of in (True, False))
+        looks = {
+            f"{MODEL_LABELS[model]} {EMBEDDING_LABELS[embedding]}": line_look(model, PLAIN, embedding)
+            for model, embedding in plain[["model", "embedding"]].drop_duplicates().to_numpy()
+        }
+        for embedding in of_variants["embedding"].unique():
+            name = "variant" if len(variants) > 1 else VARIANT_LABELS.get(variants[0], variants[0])
+            label = f"{name} {EMBEDDING_LABELS[embedding]}"
+            looks[label] = line_look("", variants[0], embedding) | ({"marker": ""} if len(variants) > 1 else {})
+        figure.legend([Line2D([], [], **look) for look in looks.values()], looks, ncols=2, loc="outside lower center")
+        figure.suptitle(f"{log_title(records[0])}, {seeds_title(ours)}")
         sns.despine(figure)
     return figure, ours
 
@@ -516,15 +641,11 @@ def scalability_figure(
     ours, published = gains(table), published_gains(dataset, models)
     ours, published = (data[data["embedding"].isin(embeddings)] for data in (ours, published))
     with style():
-        figure, panels = plt.subplots(1, 2, figsize=(8.0, 3.9), sharex=True, sharey=True)
+        figure, (left, right) = plt.subplots(1, 2, figsize=(FIGURE_WIDTH, 4.2), sharex=True)
         titles = (f"Published: {published_dataset(dataset)}", f"Ours: {log_title(records[0])}, {seeds_title(ours)}")
-        for axes, data, title in zip(panels, (published, ours), titles, strict=True):
-            draw_sizes(axes, data, "gain", {*ours["scale"], *published["scale"]})
-            axes.axhline(0, color=GREY, lw=0.8)
-            axes.set_title(title)
-        panels[0].set_ylabel("test AUC, gain over the base model")
-        handles, labels = panels[1].get_legend_handles_labels()
-        figure.legend(handles, labels, fontsize="small", ncols=min(len(labels), 6), loc="outside lower center")
+        draw_published_beside_ours(left, right, published, ours, *(wrapped(title, 28) for title in titles))
+        handles, labels = right.get_legend_handles_labels()
+        figure.legend(handles, labels, ncols=3 if len(labels) > 4 else 2, loc="outside lower center")
         sns.despine(figure)
     return figure, pd.concat([published.assign(source="published"), ours.assign(source="ours")], ignore_index=True)
 
@@ -536,59 +657,118 @@ def models_figure(records: Sequence[RunRecord]) -> tuple[Figure, pd.DataFrame]:
     ours, published = gains(table), published_gains(dataset, models)
     scales = {*ours["scale"], *published["scale"]}
     with style():
-        columns = min(3, len(models))
-        rows = -(-len(models) // columns)
-        figure, panels = plt.subplots(
-            rows, columns, figsize=(0.8 + 2.5 * columns, 0.7 + 2.4 * rows), sharex=True, sharey=True, squeeze=False
-        )
-        for axes, model in zip(panels.flat, models, strict=False):
-            draw_sizes(axes, published[published["model"] == model], "gain", scales, color=GREY, prefix="published")
-            draw_sizes(axes, ours[ours["model"] == model], "gain", scales, prefix="ours")
-            axes.axhline(0, color=GREY, lw=0.8)
+        figure, panels = small_multiples(len(models), 2.0)
+        for axes, model in zip(panels, models, strict=True):
+            of_paper, of_runs = (data[data["model"] == model] for data in (published, ours))
+            draw_sizes(axes, of_paper, "gain", scales, line=GREY, marker=GREY, prefix="published")
+            draw_sizes(axes, of_runs, "gain", scales, prefix="ours")
+            axes.axhline(0, **BASE_LINE)
             axes.set_title(MODEL_LABELS[model])
-            axes.label_outer()
-        for axes in panels.flat[len(models) :]:
-            axes.remove()
-        figure.supylabel("test AUC, gain over the base model", fontsize="medium")
-        handles = [
-            mpl.lines.Line2D([], [], color=color, linestyle=LINES[embedding], marker=MARKERS[embedding], markersize=4)
-            for color in (GREY, "0.1")
-            for embedding in ("SE", "ME")
-        ]
-        labels = [f"{source} {name}" for source in ("published", "ours (coloured)") for name in ("single", "multi")]
-        figure.legend(handles, labels, fontsize="small", ncols=4, loc="outside lower center")
+        label_outer(panels)
+        figure.supylabel("test AUC, gain over the base model")
+        looks = {
+            f"{source} {EMBEDDING_LABELS[embedding]}": {
+                **{"color": color, "linestyle": LINES[embedding], "marker": "o"},
+                **{"markerfacecolor": color if embedding == "ME" else "none"},
+            }
+            for source, color in (("published", GREY), ("ours (coloured)", INK))
+            for embedding in LINES
+        }
+        figure.legend([Line2D([], [], **look) for look in looks.values()], looks, ncols=2, loc="outside lower center")
         title = f"Published: {published_dataset(dataset)}. Ours: {log_title(records[0])}, {seeds_title(ours)}"
-        figure.suptitle(title, fontsize="medium")
+        figure.suptitle(wrapped(title))
         sns.despine(figure)
     return figure, pd.concat([published.assign(source="published"), ours.assign(source="ours")], ignore_index=True)
 
 
 def draw_sizes(
-    axes: Axes, data: pd.DataFrame, value: str, scales: Iterable[int], color: str | None = None, prefix: str = ""
+    axes: Axes,
+    data: pd.DataFrame,
+    value: str,
+    scales: Iterable[int],
+    line: str | None = None,
+    marker: str | None = None,
+    prefix: str = "",
 ) -> None:
     """A line over the model sizes, with its intervals, for every model, variant and embedding of the data.
 
-    color: in place of the models' own.
+    line, marker: colours in place of the models' own.
     """
     lines = list(data.groupby(["model", "variant", "embedding"], sort=False))
-    for number, ((model, variant, embedding), line) in enumerate(lines):
+    for number, ((model, variant, embedding), rows) in enumerate(lines):
         name = " ".join(filter(None, [VARIANT_LABELS.get(variant, variant), EMBEDDING_LABELS[embedding]]))
+        look = line_look(model, variant, embedding)
+        if line:
+            look["color"] = line
+        if marker:
+            look |= {"markeredgecolor": marker, "markerfacecolor": marker if embedding == "ME" else "none"}
         axes.errorbar(
-            line["scale"] * 1.02**number,  # side by side, so that no interval hides another
-            line[value],
-            yerr=line["half_interval"] if line["half_interval"].any() else None,
-            color=color or VARIANT_COLORS.get(variant) or COLORS[model],
-            linestyle=LINES[embedding],
-            marker=MARKERS[embedding],
-            markersize=4,
+            rows["scale"] * 1.02**number,  # side by side, so that no interval hides another
+            rows[value],
+            yerr=rows["half_interval"] if rows["half_interval"].any() else None,
+            **look,
+            lw=1.4,
+            elinewidth=1,
             capsize=2,
             label=f"{prefix} {name}" if prefix else f"{MODEL_LABELS[model]} {name}",
         )
-    scales = sorted(scales)
+    scales = sorted(set(scales))
     axes.set_xscale("log")
     axes.set_xticks(scales, ["base" if scale == 1 else f"{scale}x" for scale in scales])
     axes.minorticks_off()
     axes.set_xlabel("model size")
+
+
+def ledger_figure(summary: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
+    """What held here: a row for each of the paper's claims in short, a bar for each data set.
+
+    A bar is divided as the claim's tested effects are, with their numbers where they have room. summary: `part`,
+    `label`, `dataset` (empty: of none), the numbers of effects `yes`, `undecided` and `against`, and `verdict`.
+    """
+    datasets = [name for name in summary["dataset"].unique() if name] or [""]
+    start, gap, line, heading = 2.42, 0.1, 0.34, 0.36  # inches
+    width = (FIGURE_WIDTH - 0.05 - start + gap) / len(datasets) - gap
+    claims = summary[["part", "label"]].drop_duplicates()
+    height = heading * (1 + claims["part"].nunique()) + line * len(claims) + 0.6
+    with style():
+        figure = plt.figure(figsize=(FIGURE_WIDTH, height))
+        figure.set_layout_engine("none")
+        axes = figure.add_axes((0, 0, 1, 1), xlim=(0, FIGURE_WIDTH), ylim=(height, 0))  # in inches
+        axes.axis("off")
+        for number, dataset in enumerate(datasets):
+            axes.text(start + number * (width + gap), 0.22, dataset, va="center", fontsize=9)
+        middle = 0.22
+        for part, of_part in summary.groupby("part", sort=False):
+            middle += heading
+            axes.text(0.05, middle, part, va="center", weight="bold")
+            for label, rows in of_part.groupby("label", sort=False):
+                middle += line
+                axes.text(0.05, middle, textwrap.fill(label, 34), va="center", fontsize=SMALL, linespacing=1.05)
+                for row in rows.to_dict("records"):
+                    column = datasets.index(row["dataset"]) if row["dataset"] in datasets else 0
+                    whole = width if row["dataset"] else FIGURE_WIDTH - 0.05 - start
+                    draw_answers(axes, start + column * (width + gap), middle, whole, row)
+        handles = [Patch(label=name, **look) for name, look, _ in ANSWERS.values()]
+        axes.legend(handles=handles, title="share of the tested effects, and their number", ncols=3, loc="lower center")
+        axes.get_legend().get_title().set_fontsize(9)
+    return figure, summary
+
+
+def draw_answers(axes: Axes, left: float, middle: float, width: float, row: dict) -> None:
+    """A bar divided as the answers of a row are, or its verdict where there is none."""
+    total = sum(row[answer] for answer in ANSWERS)
+    if not total:
+        axes.text(left, middle, textwrap.shorten(row["verdict"], 22), va="center", fontsize=SMALL, style="italic")
+    for answer, (_, look, ink) in ANSWERS.items():
+        if row[answer]:
+            share = width * row[answer] / total
+            axes.barh(middle, share, 0.2, left=left, lw=0, **look)
+            if share > 0.08 + 0.08 * len(str(row[answer])):
+                center = left + share / 2
+                axes.text(
+                    center, middle, str(row[answer]), ha="center", va="center_baseline", fontsize=SMALL, color=ink
+                )
+            left += share
 
 
 def gains(table: pd.DataFrame) -> pd.DataFrame:

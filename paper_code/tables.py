@@ -1,8 +1,11 @@
 """Records as tables of numbers: scores, information abundance, sub-embeddings; and as HTML for the book."""
 
 import json
+import re
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
+from html import escape as html_escape
+from importlib.metadata import requires
 from pathlib import Path
 
 import numpy as np
@@ -29,11 +32,6 @@ RESULT_COLUMNS = [
     *("dataset", "model", "variant", "embedding", "scale", "seed", "test_auc", "best_epoch", "parameters", "seconds"),
     *("information_abundance", "abundance_per_set", "auc_drop", "loss_fall"),
 ]
-
-
-def hours(records: Sequence[RunRecord]) -> str:
-    """The processor time that the runs took, added up; of a record that has none, its seconds."""
-    return f"{sum(map(measured_seconds, records)) / 3600:.1f}"
 
 
 def measured_seconds(record: RunRecord) -> float:
@@ -109,17 +107,32 @@ def origins_table(records: Sequence[RunRecord]) -> pd.DataFrame:
     return groups.agg(runs="count", first="min", last="max").reset_index()
 
 
-def provenance_summary(records: Sequence[RunRecord]) -> str:
-    """Where the records come from, in a sentence: how many, the time they took, on what, with which versions."""
+def environment_table() -> pd.DataFrame:
+    """The packages that this project pins, with their versions, as they are installed with it."""
+    pins = [line.split("==") for line in requires("paper-code") if "extra" not in line]
+    return pd.DataFrame(sorted(pins), columns=["package", "version"])
+
+
+def provenance(records: Sequence[RunRecord]) -> dict[str, str]:
+    """Where the records come from: data, training, seeds, runs and their time, commit, versions, hardware, dates."""
     origins = [record.provenance for record in records]
-    commits = {commit_name(record) for record in records}
-    hardware = {origin["hardware"] for origin in origins}
-    versions = {origin["versions"]["torch"] for origin in origins}
-    dates = [origin["date"] for origin in origins]
-    return (
-        f"{len(records)} runs, {hours(records)} hours added up, on {', '.join(sorted(hardware))}; "
-        f"PyTorch {', '.join(sorted(versions))}; commit {', '.join(sorted(commits))}; {min(dates)} to {max(dates)}"
-    )
+    logs = {log_label(r.config["data"]["name"]): f"{r.config['data']['rows']:,} rows" for r in records}
+    protocols = {
+        f"batch size {c['batch_size']}, weight decay {c['weight_decay']:.3g}, patience {c['patience']}"
+        for c in (record.config["training"] for record in records)
+    }
+    versions = {", ".join(f"{name} {number}" for name, number in origin["versions"].items()) for origin in origins}
+    dates = sorted({origin["date"] for origin in origins})
+    return {
+        "data": "; ".join(f"{name}, {rows}" for name, rows in logs.items()),
+        "training": "; ".join(sorted(protocols)),
+        "seeds": ", ".join(map(str, sorted({record.config["seed"] for record in records}))),
+        "runs": f"{len(records)}, which took {sum(map(measured_seconds, records)):,.0f} seconds added up",
+        "commit": ", ".join(sorted({commit_name(record) for record in records})),
+        "versions": "; ".join(sorted(versions)),
+        "hardware": "; ".join(sorted({origin["hardware"] for origin in origins})),
+        "made": " to ".join(dict.fromkeys([dates[0], dates[-1]])),
+    }
 
 
 def results_table(records: Iterable[RunRecord]) -> pd.DataFrame:
@@ -426,9 +439,15 @@ def log_label(dataset: str) -> str:
 
 
 def html_table(table: pd.DataFrame, escape: bool = True) -> str:
-    """The table as HTML in the book's style. escape: its texts are no HTML."""
+    """The table as HTML in the book's style, in a box that scrolls if it is too wide, and can be reached by keyboard.
+
+    A deviation goes below its mean. escape: its texts are no HTML.
+    """
     with pd.option_context("display.max_colwidth", None):
-        return table.to_html(index=False, border=0, justify="left", classes="table", escape=escape)
+        html = table.to_html(index=False, border=0, justify="left", classes="table", escape=escape)
+    html = re.sub(r" (± [\d.]+)", r"<br><small>\1</small>", html)
+    label = html_escape(f"Table of {', '.join(map(str, table.columns))}")
+    return f'<div class="table-box" role="region" tabindex="0" aria-label="{label}">{html}</div>'
 
 
 def measures_table(records: Sequence[RunRecord]) -> pd.DataFrame:

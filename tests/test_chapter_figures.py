@@ -9,8 +9,10 @@ import pandas as pd
 import pytest
 import torch
 from matplotlib import pyplot as plt
+from matplotlib.colors import to_hex, to_rgb, to_rgba
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
+from matplotlib.text import Text
 from scipy import stats
 
 from paper_code import figures
@@ -156,7 +158,9 @@ def drawn(request) -> tuple[Figure, pd.DataFrame, list[str]]:
 
 
 def titles(figure: Figure) -> list[str]:
-    return [figure.get_suptitle(), *(axes.get_title() for axes in figure.axes)]
+    """Each in one line, as it was before it was wrapped."""
+    found = [figure.get_suptitle(), *(axes.get_title() for axes in figure.axes)]
+    return [" ".join(title.split()) for title in found]
 
 
 def test_a_figure_comes_with_a_table_and_a_title_that_names_log_rows_and_seeds(drawn):
@@ -171,7 +175,7 @@ def test_every_axis_is_labelled_or_shares_the_scale_of_one_that_is(drawn):
     figure = drawn[0]
     for axes in figure.axes:
         if axes.get_label() == "<colorbar>":
-            assert axes.get_ylabel()
+            assert axes.get_ylabel() or axes.get_xlabel()
         elif axes.axison:  # Figure 7 has no scales
             assert any(other.get_xlabel() for other in axes.get_shared_x_axes().get_siblings(axes))
             sharing = axes.get_shared_y_axes().get_siblings(axes)
@@ -180,7 +184,7 @@ def test_every_axis_is_labelled_or_shares_the_scale_of_one_that_is(drawn):
 
 def test_a_figure_is_saved_as_svg_with_real_text_png_and_csv(drawn, tmp_path):
     figure, data, _ = drawn
-    figures.save_figure(figure, data, "name", tmp_path)
+    figures.save_figure(figure, data, "name", tmp_path, "in words")
     svg = ElementTree.parse(tmp_path / "name.svg").iter("{http://www.w3.org/2000/svg}text")
     words = "".join("".join("".join(text.itertext()) for text in svg).split())  # mathematics is stored by the letter
     labels = [label for axes in figure.axes if axes.axison for label in (axes.get_xlabel(), axes.get_ylabel())]
@@ -192,9 +196,118 @@ def test_a_figure_is_saved_as_svg_with_real_text_png_and_csv(drawn, tmp_path):
     pd.testing.assert_frame_equal(stored, data.reset_index(drop=True), check_dtype=False, rtol=1e-5, atol=1e-12)
 
 
+# To be read at 400 pixels, in greyscale and on a dark page
+
+LEDGER = pd.DataFrame(
+    [
+        ("the phenomenon", "learned embeddings collapse", "criteo_like", 5, 0, 0, "reproduced"),
+        ("the phenomenon", "learned embeddings collapse", "avazu_like", 3, 2, 1, "partly reproduced"),
+        (
+            "why it happens",
+            "in a toy experiment one field collapses another, whatever it is",
+            "",
+            1,
+            0,
+            0,
+            "reproduced",
+        ),
+        ("the cure", "several embedding sets", "criteo_like", 0, 0, 0, "not tested"),
+        ("the cure", "several embedding sets", "avazu_like", 0, 1, 12, "not reproduced"),
+    ],
+    columns=["part", "label", "dataset", "yes", "undecided", "against", "verdict"],
+)
+EVERY = {name: draw for name, (draw, _) in ALL.items()} | {"ledger": lambda: figures.ledger_figure(LEDGER)}
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_a_figure_is_narrow_and_its_smallest_text_is_read_without_zoom(name):
+    figure = EVERY[name]()[0]
+    figure.draw_without_rendering()
+    width, height = figure.get_size_inches()
+    assert width == 5.4
+    assert height <= 8.5
+    texts = [text for text in figure.findobj(Text) if text.get_text() and text.get_visible()]
+    assert len(texts) > 5
+    assert min(text.get_fontsize() for text in texts) >= 8
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_titles_legends_and_labels_are_within_the_figure(name):
+    figure = EVERY[name]()[0]
+    figure.draw_without_rendering()
+    whole = figure.bbox.padded(2)
+    above = [axes.title for axes in figure.axes] + [axes.xaxis.label for axes in figure.axes]
+    legends = figure.legends + [axes.get_legend() for axes in figure.axes if axes.get_legend()]
+    texts = [text for axes in figure.axes for text in axes.texts]
+    for artist in (*above, *legends, *texts):
+        box = artist.get_window_extent()
+        if box.width:
+            assert whole.x0 <= box.x0 < box.x1 <= whole.x1
+            assert whole.y0 <= box.y0 < box.y1 <= whole.y1
+
+
+def test_no_two_models_share_colour_or_marker_and_none_has_the_papers_grey_or_the_variants_ink():
+    assert figures.COLORS.keys() == figures.MARKERS.keys() == MODEL_LABELS.keys()
+    colors = [to_hex(color) for color in figures.COLORS.values()]
+    assert len({*colors, to_hex(figures.GREY), to_hex(figures.INK)}) == len(colors) + 2
+    markers = [*figures.MARKERS.values(), *figures.VARIANT_MARKERS.values()]
+    assert len(set(markers)) == len(markers)
+    answers = {to_hex(look["facecolor"]) for _, look, _ in figures.ANSWERS.values()}
+    assert not answers & {*colors, to_hex(figures.GREY)}
+
+
+def luminance(color) -> float:
+    return float(np.dot(to_rgb(color), [0.299, 0.587, 0.114]))
+
+
+def test_answers_are_told_apart_in_greyscale():
+    of_answers = sorted(luminance(look["facecolor"]) for _, look, _ in figures.ANSWERS.values())
+    assert np.diff(of_answers).min() > 0.2
+    for _, look, ink in figures.ANSWERS.values():
+        assert abs(luminance(look["facecolor"]) - luminance(ink)) > 0.35
+
+
+@pytest.mark.parametrize("name", ["5", "6", "9d", "10", "1a"])
+def test_lines_are_dashed_and_open_if_and_only_if_of_single_embedding(name):
+    containers = [container for axes in EVERY[name]()[0].axes for container in axes.containers]
+    assert len(containers) > 1
+    for container in containers:
+        line, single = container.lines[0], container.get_label().endswith("single")
+        assert line.get_linestyle() == ("--" if single else "-")
+        assert (line.get_markerfacecolor() == "none") == single
+
+
+def test_random_bars_are_hatched_and_learned_ones_are_not():
+    figure = EVERY["9ab"]()[0]
+    for container in figure.axes[0].containers:
+        if hasattr(container, "patches"):
+            hatched = {bool(bar.get_hatch()) for bar in container}
+            assert hatched == {container.get_label().startswith("random")}
+
+
+# What held
+
+
+def test_the_ledger_divides_a_bar_for_each_claim_and_data_set_as_its_effects_are():
+    figure, data = figures.ledger_figure(LEDGER)
+    assert data is LEDGER
+    (axes,) = figure.axes
+    bars = [(bar.get_facecolor(), bar.get_x(), bar.get_width()) for bar in axes.patches]
+    counts = [(answer, row[answer]) for row in LEDGER.to_dict("records") for answer in figures.ANSWERS if row[answer]]
+    assert [color for color, *_ in bars] == [to_rgba(figures.ANSWERS[answer][1]["facecolor"]) for answer, _ in counts]
+    (_, left, whole), *partly, (_, _, spanning) = bars[:5]
+    assert [width / whole for *_, width in partly] == pytest.approx([3 / 6, 2 / 6, 1 / 6])
+    assert partly[0][1] > left + whole
+    assert spanning > 2 * whole  # a claim of no data set
+    words = [" ".join(text.get_text().split()) for text in axes.texts]
+    assert {*LEDGER["part"], *LEDGER["label"], "criteo_like", "avazu_like", "not tested"} <= set(words)
+    assert {"5", "3", "2", "12"} <= set(words)
+    assert "reproduced" not in words
+
+
 # Figure 3
 
-BOTH = pytest.mark.parametrize(("row", "model"), [(0, "ffm"), (1, "dcnv2")])
+BOTH = pytest.mark.parametrize(("column", "model"), [(0, "ffm"), (1, "dcnv2")])
 CASES = {
     "learned: mean and range": sub_embedding_abundance,
     "learned $E_i$, random projections": randomly_projected_abundance,
@@ -203,14 +316,14 @@ CASES = {
 
 
 @BOTH
-def test_figure_3_sorts_the_fields_by_their_own_abundance_and_leaves_the_diagonal_out(row, model):
+def test_figure_3_sorts_the_fields_by_their_own_abundance_and_leaves_the_diagonal_out(column, model):
     records = of_figure("3")
     figure, data = figures.law_figure(*records)
-    heat, own = figure.axes[3 * row], abundance(records[row][0].spectra["side_by_side"])
+    heat, own = figure.axes[column], abundance(records[column][0].spectra["side_by_side"])
     order = sorted(range(N), key=lambda field: own[field])
     names = [FIELDS[field] for field in order]
     assert names not in (FIELDS, sorted(FIELDS, key=CARDINALITIES.get))
-    pairs = np.array(records[row][0].spectra["sub_embedding_information_abundance"], dtype=float)[order][:, order]
+    pairs = np.array(records[column][0].spectra["sub_embedding_information_abundance"], dtype=float)[order][:, order]
     np.fill_diagonal(pairs, np.nan)
     (image,) = heat.images
     assert heat.get_title().startswith(MODEL_LABELS[model])
@@ -223,13 +336,13 @@ def test_figure_3_sorts_the_fields_by_their_own_abundance_and_leaves_the_diagona
 
 
 @BOTH
-def test_figure_3_holds_the_learned_means_of_all_seeds_against_those_of_two_cases_in_grey(row, model):
+def test_figure_3_holds_the_learned_means_of_all_seeds_against_those_of_two_cases_in_ink(column, model):
     records = of_figure("3")
     figure, data = figures.law_figure(*records)
-    panels = figure.axes[3 * row + 1 : 3 * row + 3]
+    panels = figure.axes[2 + column : 6 : 2]
     for number, (label, case) in enumerate(CASES.items()):
         means = []
-        for record in records[row]:
+        for record in records[column]:
             pairs, order = case(record), np.argsort(abundance(record.spectra["side_by_side"]))
             of_i = [np.mean([pairs[i, j] for j in range(N) if j != i]) for i in range(N)]
             of_j = [np.mean([pairs[i, j] / of_i[i] for i in range(N) if i != j]) for j in range(N)]
@@ -241,7 +354,8 @@ def test_figure_3_holds_the_learned_means_of_all_seeds_against_those_of_two_case
             lines = [line for line in axes.lines if not line.get_label().startswith("_")]
             assert len(lines) == len(CASES)
             assert lines[number].get_label() == label
-            assert lines[number].get_color() == (figures.GREY if number else figures.COLORS[model])
+            assert lines[number].get_color() == (figures.INK if number else figures.COLORS[model])
+            assert lines[number].get_linestyle() == ("--", "-.", ":")[number]
             known = np.column_stack([range(1, N + 1), values.mean(axis=0)])
             np.testing.assert_allclose(lines[number].get_xydata(), known)
             if not number:
@@ -337,7 +451,7 @@ def test_figure_5_shows_the_course_of_training_of_every_seed_at_the_largest_size
         ends = rows[rows["validation_auc"].notna()]
         for x, y in (auc.get_data(), (ends["epoch"], ends["validation_auc"])):
             assert list(zip(x, y, strict=True)) == [(n, e["validation_auc"]) for n, e in enumerate(epochs, start=1)]
-        color = figures.VARIANT_COLORS["unitary"] if variant == "unitary" else figures.COLORS["dcnv2"]
+        color = figures.INK if variant == "unitary" else figures.COLORS["dcnv2"]
         assert loss.get_color() == auc.get_color() == color
 
 
@@ -366,9 +480,53 @@ def test_figures_1a_and_8_may_show_one_embedding_alone(embedding):
 def test_figure_9d_starts_a_variant_from_its_own_base_or_if_it_has_none_from_the_plain_one():
     records = of_figure("9d")
     figure, data = figures.variants_figure(flat(records))
-    assert_gains(figure.axes[0], data, records)
-    looks = {(c.get_label().rsplit(" ", 1)[0], c.lines[0].get_color()) for c in figure.axes[0].containers}
-    assert len(looks) == len({color for _, color in looks}) == 4  # the plain model's and three variants'
+    variants = ("norm_divergence", "shared_interaction", "unitary")
+    panels = {" ".join(axes.get_title().split()): axes for axes in figure.axes}
+    assert sorted(panels) == sorted(WORDS[variant].strip() for variant in variants)
+    for variant in variants:  # the plain model in every panel
+        of_panel = {key: of_seeds for key, of_seeds in records.items() if key[1] in ("plain", variant)}
+        axes = panels[WORDS[variant].strip()]
+        assert_gains(axes, data[data["variant"].isin(["plain", variant])], of_panel)
+        looks = {(key[1], line.get_color(), line.get_marker()) for key, line in drawn_lines(axes, of_panel)}
+        own = figures.VARIANT_MARKERS[variant]
+        assert looks == {("plain", figures.COLORS["dcnv2"], "s"), (variant, figures.INK, own)}
+
+
+def drawn_lines(axes, records: dict) -> list[tuple]:
+    lines = {container.get_label(): container.lines[0] for container in axes.containers}
+    return [(key, lines[f"{MODEL_LABELS[key[0]]} {WORDS[key[1]]}{WORDS[key[2]]}"]) for key in lines_of(records)]
+
+
+def test_a_single_variant_has_one_panel_and_is_named_in_the_legend():
+    records = sweep({("dcnv2", variant, "ME"): (2, 10) for variant in ("plain", "norm_divergence")} | BASES)
+    (axes,) = (figure := figures.variants_figure(flat(records))[0]).axes
+    assert axes.get_title() == "restricted"
+    names = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert names == ["DCNv2 single", "DCNv2 multi", "restricted multi"]
+
+
+BASES = {("dcnv2", "plain", "SE"): (1,)}
+
+
+@pytest.mark.parametrize("number", [1, 3, 4, 5, 6])
+def test_the_lowest_panel_of_every_column_has_the_sizes_below_it(number):
+    records = of_paper(PAPER_MODELS[:number])
+    panels = figures.models_figure(flat(records))[0].axes
+    for place, axes in enumerate(panels):
+        lowest = place + 2 >= number
+        shown = [label for label in axes.get_xticklabels() if label.get_visible() and label.get_text()]
+        assert [label.get_text() for label in shown] == ["base", "2x", "3x", "4x", "10x"] * lowest
+        assert bool(axes.get_xlabel()) == lowest
+
+
+def test_published_lines_are_grey_with_the_models_markers_beside_ours_in_colour():
+    records = of_paper(["dnn", "dcnv2"])
+    published, ours = figures.scalability_figure(flat(records))[0].axes
+    for (model, _, embedding), theirs in drawn_lines(published, records):
+        (line,) = (line for key, line in drawn_lines(ours, records) if key == (model, "plain", embedding))
+        assert (theirs.get_color(), line.get_color()) == (figures.GREY, figures.COLORS[model])
+        for drawn in (theirs, line):
+            assert (drawn.get_marker(), drawn.get_markeredgecolor()) == (figures.MARKERS[model], figures.COLORS[model])
 
 
 # of NFwFM 10x on Avazu is not published, of GDCN nothing
@@ -386,7 +544,9 @@ def test_figures_10_and_11_show_the_papers_table_in_grey_beside_ours(dataset, gi
         assert_published(axes, published, dataset, lines_of(records, model) * (model != "gdcn"), "published")
         for container in axes.containers:
             color = figures.COLORS[model] if container.get_label().startswith("ours") else figures.GREY
-            assert container.lines[0].get_color() == color
+            line, single = container.lines[0], container.get_label().endswith("single")
+            assert line.get_color() == line.get_markeredgecolor() == color
+            assert line.get_markerfacecolor() == ("none" if single else color)
 
 
 # Figure 7
@@ -509,7 +669,7 @@ def test_figure_9c_shows_the_first_sets_beside_the_initial_one_in_one_colour_sca
     *panels, _ = figure.axes
     learned = np.array(record.spectra["interaction_norms"])
     initial = before_training(record).interaction_patterns().detach().numpy()
-    assert f"at initialisation, mean {initial[:, apart].mean():.2f}" == panels[0].get_title()
+    assert f"at initialisation, mean {initial[:, apart].mean():.2f}" in titles(figure)[1]
     assert [axes.get_title() for axes in panels[1:]] == [f"set {number + 1}" for number in range(shown)]
     for number, (axes, norms) in enumerate(zip(panels, [initial[0], *learned[:shown]], strict=True)):
         (image,) = axes.images

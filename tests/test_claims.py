@@ -3,6 +3,7 @@
 import dataclasses
 import html
 import random
+import re
 
 import numpy as np
 import pytest
@@ -11,8 +12,10 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from paper_code.claims import (
+    SUMMARY,
     Claim,
     Effect,
+    badges,
     claims_html,
     claims_table,
     collapse_claims,
@@ -21,6 +24,9 @@ from paper_code.claims import (
     ledger_html,
     ledger_table,
     scalability_claims,
+    summary_html,
+    summary_table,
+    summary_texts,
     toy_claim,
 )
 from paper_code.experiments import PAPER_MODELS, PROFILES, run_configs, stored_records
@@ -430,7 +436,7 @@ def test_html_has_of_every_claim_its_words_rule_verdict_and_whole_effects():
     ]
     text = html.unescape(claims_html(claims))
     for claim in claims:
-        for words in (claim.statement, claim.section, claim.rule, f"Verdict: <strong>{claim.verdict}</strong>"):
+        for words in (claim.statement, claim.section, claim.rule, badges(claim.verdict)):
             assert words in text
         for effect in claim.effects:
             assert f"<td>{effect.name}</td>" in text
@@ -440,9 +446,55 @@ def test_html_has_of_every_claim_its_words_rule_verdict_and_whole_effects():
 
 def test_html_changes_its_verdict_with_the_effect():
     claim = make_claim(HOLDS)
-    assert "Verdict: <strong>reproduced</strong>" in claims_html([claim])
+    assert "● reproduced</span>" in visible(claims_html([claim]))
     failed = dataclasses.replace(claim, effects=(FAILS,))
-    assert "Verdict: <strong>not reproduced</strong>" in claims_html([failed])
+    assert "○ not reproduced</span>" in visible(claims_html([failed]))
+    assert "Rule and effects: 0 yes, 0 undecided, 1 against" in claims_html([failed])
+
+
+def visible(text: str) -> str:
+    """Without the spans that hide the marks from screen readers."""
+    return re.sub(r'<span aria-hidden="true">(.)</span>', r"\1", text)
+
+
+def test_several_verdicts_have_a_badge_each():
+    assert visible(badges("2 reproduced, 1 not reproduced")) == (
+        '<span class="verdict reproduced">● 2 reproduced</span><br>'
+        '<span class="verdict not-reproduced">○ 1 not reproduced</span>'
+    )
+
+
+def test_the_book_sums_up_every_claim_of_the_paper_once():
+    for claim in ledger(("criteo_like", "avazu_like")):
+        lines = [label for _, label, name in SUMMARY if claim.name.startswith(name)]
+        assert len(lines) == 1, claim.name
+    assert len({label for _, label, _ in SUMMARY}) == len(SUMMARY)
+
+
+def test_the_summary_counts_effects_and_verdicts_by_data_set():
+    name = {"name": "figure-9a-x", "dataset": "criteo_like", "chapter": "fig09_analysis"}
+    both = make_claim(HOLDS, FAILS, **name)
+    other = make_claim(FAILS, **name | {"dataset": "avazu_like"})
+    asked_of_another = make_claim(HOLDS, **name | {"section": "not in the paper"})
+    table = summary_table([both, other, asked_of_another])
+    assert table[["dataset", "yes", "undecided", "against", "verdict"]].to_numpy().tolist() == [
+        ["criteo_like", 1, 0, 1, "partly reproduced"],
+        ["avazu_like", 0, 0, 1, "not reproduced"],
+    ]
+    assert set(table["part"]) == {"the cure"}
+    label = table["label"][0]
+    texts = summary_texts([both, other, asked_of_another])
+    assert texts == {
+        "verdicts": "1 partly reproduced, 1 not reproduced",
+        **{"number_of_claims": "2", "number_of_other_claims": "1", "number_of_effects": "3"},
+        **{"number_yes": "1", "number_undecided": "0", "number_against": "2"},
+        **{"held": "none", "mixed": label, "not_held": "none"},
+    }
+    assert summary_texts([other])["not_held"] == label
+    assert summary_texts([make_claim(HOLDS, **name)])["held"] == label
+    html_text = summary_html([both, other])
+    assert '<a href="fig09_analysis.html">' in html_text
+    assert html_text.count("<tr>") == 1
 
 
 # The ledger

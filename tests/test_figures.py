@@ -1,5 +1,6 @@
 """A figure shows the numbers of its table, and its table follows from the records."""
 
+import re
 from itertools import pairwise
 from xml.etree import ElementTree
 
@@ -111,8 +112,10 @@ def drawn(request, collapse_records, toy_results):
 
 
 def titles(figure: Figure) -> list[str]:
+    """Each in one line, as it was before it was wrapped."""
     above = figure.get_suptitle()
-    return ([above] if above else []) + [axes.get_title() for axes in figure.axes]
+    found = ([above] if above else []) + [axes.get_title() for axes in figure.axes]
+    return [" ".join(title.split()) for title in found]
 
 
 def without_blanks(text: str) -> str:
@@ -144,18 +147,20 @@ def test_every_axis_is_labelled_or_shares_the_scale_of_one_that_is(drawn):
             continue
         assert axes.get_xlabel()
         sharing = [other for other in figure.axes if axes.get_shared_y_axes().joined(axes, other)]
-        assert axes.get_ylabel() or any(other.get_ylabel() for other in sharing)
+        assert figure.get_supylabel() or any(other.get_ylabel() for other in [axes, *sharing])
 
 
 def test_drawing_and_saving_leave_matplotlib_as_it_was(drawn, tmp_path):
     before = dict(mpl.rcParams)
-    save_figure(*drawn[0](), "name", tmp_path)
+    save_figure(*drawn[0](), "name", tmp_path, "in words")
     assert dict(mpl.rcParams) == before
 
 
 def test_a_saved_figure_is_svg_with_real_text_png_and_csv(drawn, tmp_path):
     figure, data = drawn[0]()
-    save_figure(figure, data, "name", tmp_path / "new")
+    assert (
+        save_figure(figure, data, "name", tmp_path / "new", "in words") == (tmp_path / "new" / "name.svg").read_text()
+    )
     files = {str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*") if p.is_file()}
     assert files == {"new/name.svg", "new/name.png", "new/data/name.csv"}
     svg = ElementTree.parse(tmp_path / "new" / "name.svg")
@@ -169,28 +174,54 @@ def test_a_saved_figure_is_svg_with_real_text_png_and_csv(drawn, tmp_path):
 
 
 def test_the_same_numbers_give_the_same_bytes(drawn, tmp_path):
-    for name in ("first", "again"):
-        save_figure(*drawn[0](), name, tmp_path)
-    assert_same_files(tmp_path, "first", "again")
-    assert b"<dc:date>" not in (tmp_path / "first.svg").read_bytes()
+    for folder in ("first", "again"):
+        save_figure(*drawn[0](), "name", tmp_path / folder, "in words")
+    assert_same_files(tmp_path / "first", tmp_path / "again")
+    assert b"<dc:date>" not in (tmp_path / "first" / "name.svg").read_bytes()
 
 
 def test_saving_a_figure_again_gives_the_same_bytes(drawn, tmp_path):
     figure, data = drawn[0]()
-    for name in ("first", "again"):
-        save_figure(figure, data, name, tmp_path)
-    assert_same_files(tmp_path, "first", "again")
+    for folder in ("first", "again"):
+        save_figure(figure, data, "name", tmp_path / folder, "in words")
+    assert_same_files(tmp_path / "first", tmp_path / "again")
 
 
-def assert_same_files(folder, first: str, second: str) -> None:
-    for path in (f"{first}.svg", f"{first}.png", f"data/{first}.csv"):
-        same = (folder / path).read_bytes() == (folder / path.replace(first, second)).read_bytes()
+def assert_same_files(first, again) -> None:
+    for path in ("name.svg", "name.png", "data/name.csv"):
+        same = (first / path).read_bytes() == (again / path).read_bytes()
         assert same, path
+
+
+def test_an_svg_stands_in_a_page_beside_others_with_a_label_and_ids_of_its_own(drawn, tmp_path):
+    alt = 'a "curve" <below> 1 & above 0'
+    figure, data = drawn[0]()
+    ids = []
+    for name in ("one", "two"):
+        svg = save_figure(figure, data, name, tmp_path, alt)
+        root = ElementTree.fromstring(svg)
+        assert (root.get("role"), root.get("aria-label")) == ("img", alt)
+        assert root.get("style") == "stroke-linejoin: round; stroke-linecap: butt"
+        assert not list(root.iter("{http://www.w3.org/2000/svg}style"))
+        ids.append([element.get("id") for element in root.iter() if element.get("id")])
+        assert len(ids[-1]) == len(set(ids[-1])) > 0
+        assert {used.split("-")[0] for used in ids[-1]} == {name}
+        pointed = re.findall(r'(?:href="#|url\(#)([^")]+)', svg)
+        assert len(pointed) > 0
+        assert set(pointed) <= set(ids[-1])
+    assert not set(ids[0]) & set(ids[1])
+
+
+def test_an_svg_has_no_ground_of_its_own_and_a_png_a_white_one(drawn, tmp_path):
+    svg = save_figure(*drawn[0](), "name", tmp_path, "in words")
+    patch = ElementTree.fromstring(svg).find(".//*[@id='name-patch_1']/{http://www.w3.org/2000/svg}path")
+    assert "fill: none" in patch.get("style")
+    np.testing.assert_array_equal(plt.imread(tmp_path / "name.png")[0, 0], [1, 1, 1, 1])
 
 
 def test_a_relative_folder_is_below_the_projects_root(monkeypatch, tmp_path, toy_results):
     monkeypatch.setattr("paper_code.experiments.PROJECT_FOLDER", tmp_path)
-    save_figure(*toy_figure(*toy_results), "toy", "figures")
+    save_figure(*toy_figure(*toy_results), "toy", "figures", "in words")
     assert (tmp_path / "figures" / "data" / "toy.csv").is_file()
 
 
@@ -239,10 +270,10 @@ def test_the_abundance_figure_shows_learned_beside_random_by_cardinality(collaps
 
 
 def test_a_title_names_model_size_and_sets(collapse_records):
-    single = abundance_figure(collapse_records)[0].axes[0].get_title()
+    (single,) = titles(abundance_figure(collapse_records)[0])
     assert single == "DCNv2, $K$ = 20, criteo_like (1,000 rows), mean and range over 3 seeds"
     record = make_record(7, "dnn", 10, 2, spectra=learned_values(7), dataset="avazu_2014")
-    assert abundance_figure([record])[0].axes[0].get_title() == "DNN, $K$ = 10, 2 sets, avazu_2014 (1,000 rows), seed 7"
+    assert titles(abundance_figure([record])[0]) == ["DNN, $K$ = 10, 2 sets, avazu_2014 (1,000 rows), seed 7"]
 
 
 # Figure 1b

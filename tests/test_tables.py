@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from paper_code.models import build_model
@@ -12,6 +13,7 @@ from paper_code.tables import (
     auc_table,
     cost_table,
     field_abundance,
+    html_table,
     initial_patterns,
     initial_spectra,
     initial_sub_embedding_abundance,
@@ -21,6 +23,7 @@ from paper_code.tables import (
     origins_table,
     pattern_measures,
     processor_seconds,
+    provenance,
     randomly_projected_abundance,
     relative_spread,
     set_spread,
@@ -180,6 +183,27 @@ def test_the_cost_of_a_kind_of_run_that_no_cpu_made_is_unknown():
     ]
     assert cost_table(records[:2])["core hours"].tolist() == ["4.00", "4.00"]
     assert cost_table([])["runs"].tolist() == [0]
+
+
+def test_provenance_names_what_a_reader_needs_to_make_the_runs_again():
+    records = [run_of("cpu", 0, 4, 100.0), run_of("cuda", 3, 4, 50.5)]
+    assert provenance(records) == {
+        "data": "criteo_like, synthetic, 100 rows",
+        "training": "batch size 2048, weight decay 1e-06, patience 3",
+        "seeds": "0, 3",
+        "runs": "2, which took 150 seconds added up",
+        "commit": "0123456789",
+        "versions": "torch 1.0, python 3",
+        "hardware": "a cpu; a cuda",
+        "made": "2026-01-02",
+    }
+
+
+def test_a_table_of_html_puts_deviations_below_means_and_can_be_scrolled_by_keyboard():
+    text = html_table(pd.DataFrame({"a": ["0.81 ± 0.02"], "b & c": ["<i>"]}))
+    assert "0.81<br><small>± 0.02</small>" in text
+    assert 'tabindex="0" aria-label="Table of a, b &amp; c"' in text
+    assert "&lt;i&gt;" in text
 
 
 def test_origins_are_counted():

@@ -1,6 +1,7 @@
 """The notebooks: their shape, a run of each from nothing at the smoke profile, and the committed figures."""
 
 import os
+import re
 import subprocess
 import sys
 
@@ -10,7 +11,7 @@ import pytest
 
 from paper_code import figures
 from paper_code.book import BOOK_FOLDER, execute_book
-from paper_code.claims import Runs
+from paper_code.claims import Runs, ledger, summary_table
 from paper_code.data import prepare_criteo
 from paper_code.experiments import BOOK, PROFILES, project_path, records_of, run_configs, toy_results
 from paper_code.models import build_model
@@ -33,6 +34,7 @@ def of_model(model: str, records: list[RunRecord]) -> list[RunRecord]:
 
 # every figure of the book -> the figure and its numbers, from the committed records
 FIGURES = {
+    "claims_ledger": lambda: figures.ledger_figure(summary_table(ledger((CRITEO, AVAZU)))),
     "fig01_single_embedding": lambda: figures.scalability_figure(records_of("tables", CRITEO), ["SE"]),
     "fig01_spectra": lambda: figures.spectra_figure(records_of("collapse", CRITEO)),
     "fig02_information_abundance": lambda: figures.abundance_figure(records_of("collapse", CRITEO)),
@@ -93,12 +95,18 @@ class TestShape:
         assert not [o for o in outputs if o.output_type == "error" or o.get("name") == "stderr"]
         assert not [cell for cell in notebook.cells if {"papermill", "execution"} & cell.metadata.keys()]
 
-    def test_every_figure_has_caption_and_alternative_text(self, path):
-        for cell in nbformat.read(path, as_version=4).cells:
-            if any("image/png" in output.get("data", {}) for output in cell.get("outputs", [])):
+    def test_every_figure_has_caption_description_and_sources(self, path):
+        code = [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
+        for cell, following in zip(code, [*code[1:], None], strict=True):
+            shown = [output.data for output in cell.outputs if "data" in output]
+            assert not any("image/png" in data for data in shown), "a figure that is not shown by its page"
+            if any("image/svg+xml" in data for data in shown):
+                (drawing,) = shown
                 assert len(cell.metadata["mystnb"]["figure"]["caption"]) > 50
                 assert cell.metadata["mystnb"]["figure"]["name"].startswith("fig-")
-                assert len(cell.metadata["mystnb"]["image"]["alt"]) > 50
+                assert len(drawing["text/plain"]) > 50
+                assert re.search(r"\d", drawing["text/plain"]), "a description without a number"
+                assert f"book/{path.name}" in following.outputs[0].data["text/html"]
 
 
 @pytest.fixture(scope="module")

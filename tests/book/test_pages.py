@@ -1,16 +1,12 @@
 """The built pages: the book builds without a warning, and every link and picture in it leads somewhere."""
 
-import subprocess
-import sys
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-import pytest
 import yaml
 
 from paper_code.book import BOOK_FOLDER
-from paper_code.experiments import project_path
 
 
 class Page(HTMLParser):
@@ -25,17 +21,6 @@ class Page(HTMLParser):
         found = dict(attributes)
         self.targets += [found[key] for key in ("href", "src") if found.get(key)]
         self.names.add(found.get("id"))
-
-
-@pytest.fixture(scope="module")
-def html(tmp_path_factory) -> Path:
-    """The book built from the committed notebooks, with warnings as errors."""
-    folder = tmp_path_factory.mktemp("book")
-    command = [Path(sys.executable).parent / "jupyter-book", "build", BOOK_FOLDER, "--path-output", folder, "-W", "-q"]
-    command += ["--keep-going", "--config", project_path("_config.yml")]
-    built = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=600)
-    assert built.returncode == 0, built.stdout[-3000:] + built.stderr[-3000:]
-    return folder / "_build" / "html"
 
 
 def test_the_table_of_contents_has_every_page_and_the_ledger_comes_first(html):

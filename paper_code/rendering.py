@@ -1,0 +1,65 @@
+"""Sphinx extension of the book: what its pages need beyond what Jupyter Book does.
+
+Drawings are put into the pages themselves, so that their text is text, and follows the light and the dark theme; the
+files that a figure offers, and the charting library if a page uses it, are put beside the pages.
+"""
+
+import re
+import shutil
+from pathlib import Path
+
+from sphinx.application import Sphinx
+
+from paper_code.interactive import vega_bundle
+
+IMAGE = re.compile(r'<img\b[^>]*?\bsrc="([^"]+\.svg)"[^>]*>')
+
+
+def setup(app: Sphinx) -> dict:
+    app.connect("html-page-context", inline_drawings)
+    app.connect("html-page-context", drop_thebe, priority=900)
+    app.connect("build-finished", add_files)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
+
+
+def inline_drawings(app: Sphinx, page: str, template: str, context: dict, doctree) -> None:
+    """Put the SVG in place of every image that shows one."""
+    sources = {name: Path(app.srcdir, source) for source, name in app.builder.images.items()}
+
+    def drawing(image: re.Match) -> str:
+        source = sources.get(Path(image[1]).name)
+        return inline_svg(source.read_text(encoding="utf-8")) if source else image[0]
+
+    if "body" in context:
+        context["body"] = IMAGE.sub(drawing, context["body"])
+
+
+def inline_svg(text: str) -> str:
+    """The <svg> element alone, as wide as its place allows."""
+    svg = re.sub(r"<metadata>.*?</metadata>", "", text[text.index("<svg") :], flags=re.DOTALL)
+    head, rest = svg.split(">", 1)
+    return re.sub(r'\s(width|height)="[^"]*"', "", head) + ">" + rest
+
+
+def drop_thebe(app: Sphinx, page: str, template: str, context: dict, doctree) -> None:
+    """Leave out the launcher of live code that Jupyter Book puts on every page; it names another host."""
+    for kind in ("script_files", "css_files"):
+        context[kind] = [file for file in context.get(kind, []) if not is_of_thebe(file)]
+
+
+def is_of_thebe(file) -> bool:
+    return "thebe" in f"{getattr(file, 'filename', file)} {getattr(file, 'attributes', '')}".lower()
+
+
+def add_files(app: Sphinx, error: Exception | None) -> None:
+    """Copy the figures with their numbers beside the pages, and the charting library if a page has a chart."""
+    if error or app.builder.format != "html":
+        return
+    pages = Path(app.outdir)
+    for pattern in ("*.svg", "*.png", "data/*.csv"):
+        for path in (Path(app.srcdir).parent / "figures").glob(pattern):
+            target = pages / "figures" / path.relative_to(Path(app.srcdir).parent / "figures")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, target)
+    if any('class="interactive-chart"' in page.read_text(encoding="utf-8") for page in pages.glob("*.html")):
+        (pages / "_static" / "vega.js").write_text(vega_bundle(), encoding="utf-8")

@@ -1,0 +1,21 @@
+"""Fixtures of the tests of the built book."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from paper_code.book import BOOK_FOLDER
+from paper_code.experiments import project_path
+
+
+@pytest.fixture(scope="session")
+def html(tmp_path_factory) -> Path:
+    """The book built from the committed notebooks, with warnings as errors."""
+    folder = tmp_path_factory.mktemp("book")
+    command = [Path(sys.executable).parent / "jupyter-book", "build", BOOK_FOLDER, "--path-output", folder, "-W", "-q"]
+    command += ["--keep-going", "--config", project_path("_config.yml")]
+    built = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=600)
+    assert built.returncode == 0, built.stdout[-3000:] + built.stderr[-3000:]
+    return folder / "_build" / "html"
