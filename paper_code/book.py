@@ -1,21 +1,24 @@
-"""Build-time work of the book: execute its notebooks, keep their files free of time stamps, and make a PDF and an
-archive of the built pages."""
+"""Build-time work of the book: execute its notebooks with papermill, and make a PDF and an archive of its pages."""
 
 import argparse
 import os
 import shutil
 import sys
+import time
 import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import nbformat
+import pandas as pd
 import papermill
 from tqdm import tqdm
 
 from paper_code.experiments import project_path
+from paper_code.runs import processor
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -74,25 +77,26 @@ pre { white-space: pre-wrap; }
 FOOTER = '<div style="width: 100%; text-align: center; font-size: 8px"><span class="pageNumber"></span></div>'
 
 
-def execute_book(folder: str | Path, notebooks: Sequence[str] | None = None, **parameters) -> list[Path]:
+def execute_book(folder: str | Path, notebooks: Sequence[str] | None = None, **parameters) -> dict[Path, float]:
     """Copy the book's pages to `folder` and execute the notebooks there, each from its committed source.
 
     notebooks: by their names; None: all. parameters: given to every notebook; none: its defaults. Returns the executed
-    notebooks. A notebook that fails raises papermill's PapermillExecutionError, which shows the cell.
+    notebooks, each with the seconds that it took. A notebook that fails raises papermill's PapermillExecutionError,
+    which shows the cell.
     """
     folder = Path(folder)
     shutil.copytree(BOOK_FOLDER, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("*.ipynb", ".*"))
-    executed = []
+    executed = {}
     sources = [path for path in sorted(BOOK_FOLDER.glob("*.ipynb")) if notebooks is None or path.stem in notebooks]
     with tqdm(sources, unit="notebook") as bar:
         for source in bar:
             bar.set_postfix_str(source.name)
-            target = folder / source.name
+            target, started = folder / source.name, time.perf_counter()
             papermill.execute_notebook(
                 source, target, parameters, progress_bar=False, extra_arguments=["--log-level=40"]
             )
             strip_times(target)
-            executed.append(target)
+            executed[target] = time.perf_counter() - started
     return executed
 
 
@@ -110,10 +114,16 @@ def strip_times(path: Path) -> None:
 
 
 def refresh_committed() -> None:
-    """Execute the notebooks at their defaults; put their outputs into `book/` and their figures into `figures/`."""
-    for notebook in execute_book(project_path("_build/book")):
+    """Execute the notebooks at their defaults; put their outputs into `book/`, and into `figures/` their figures and how
+    long each took, which the page of environments shows."""
+    executed, figures = execute_book(project_path("_build/book")), project_path("figures")
+    rows = [(path.stem, f"{seconds:.1f}", processor(), date.today()) for path, seconds in executed.items()]
+    times = pd.DataFrame(rows, columns=["notebook", "seconds", "hardware", "date"])
+    times.to_csv(figures / "data" / "notebooks.csv", index=False)
+    executed |= execute_book(project_path("_build/book"), ["runs"])
+    for notebook in executed:
         shutil.copy(notebook, BOOK_FOLDER / notebook.name)
-    shutil.copytree(project_path("_build/figures"), project_path("figures"), dirs_exist_ok=True)
+    shutil.copytree(project_path("_build/figures"), figures, dirs_exist_ok=True)
 
 
 def find_browser() -> str | None:
@@ -133,11 +143,9 @@ def open_browser() -> Iterator["Browser"]:
             f"no browser found: none of {', '.join(BROWSERS)} is on PATH. On Debian, install chromium by "
             f"`apt-get install chromium`; a browser elsewhere can be named by the environment variable CHROMIUM"
         )
-    with sync_playwright() as playwright:
-        # Chromium as root, as in a container, has no sandbox; the pages are our own
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+    options = {"executable_path": path, "args": ["--no-sandbox"]}  # root, as in a container, has none; our own pages
+    with sync_playwright() as playwright, playwright.chromium.launch(**options) as browser:
         yield browser
-        browser.close()
 
 
 def print_book(html: str | Path, target: str | Path) -> None:

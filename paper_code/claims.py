@@ -764,11 +764,15 @@ def summary_html(claims: Sequence[Claim]) -> str:
     """`summary_table` as HTML: a row per claim in short, with the verdict on each data set, and its chapter."""
     table = summary_table(claims)
     logs = [dataset for dataset in dict.fromkeys(table["dataset"]) if dataset]
-    rows = []
+    rows, parts = [], set()
     for (part, label), group in table.groupby(["part", "label"], sort=False):
         verdicts = {row["dataset"]: badges(row["verdict"]) for row in group.to_dict("records")}
-        row = {"part": part, "the paper claims": f'<a href="{group["chapter"].iloc[0]}.html">{escape(label)}</a>'}
+        row = {
+            "part": "" if part in parts else part,
+            "the paper claims": f'<a href="{group["chapter"].iloc[0]}.html">{escape(label)}</a>',
+        }
         rows.append(row | {log_label(log): verdicts.get(log, verdicts.get("", "-")) for log in logs})
+        parts.add(part)
     return html_table(pd.DataFrame(rows), escape=False)
 
 

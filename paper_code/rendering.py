@@ -6,6 +6,7 @@ files that a figure offers, and the charting library if a page uses it, are put 
 
 import re
 import shutil
+from collections.abc import Container
 from pathlib import Path
 
 from sphinx.application import Sphinx
@@ -17,6 +18,7 @@ IMAGE = re.compile(r'<img\b[^>]*?\bsrc="([^"]+\.svg)"[^>]*>')
 
 def setup(app: Sphinx) -> dict:
     app.connect("html-page-context", inline_drawings)
+    app.connect("html-page-context", mend_lists)
     app.connect("html-page-context", drop_thebe, priority=900)
     app.connect("build-finished", add_files)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
@@ -34,11 +36,24 @@ def inline_drawings(app: Sphinx, page: str, template: str, context: dict, doctre
         context["body"] = IMAGE.sub(drawing, context["body"])
 
 
+# a drawing's colour -> the page's, which depends on its theme
+THEMED = {"#262626": "currentColor", "#1a1a1a": "currentColor", "#ffffff": "var(--pst-color-background, #ffffff)"}
+
+
 def inline_svg(text: str) -> str:
-    """The <svg> element alone, as wide as its place allows."""
+    """The <svg> element alone, as wide as its place allows, its text and lines in the colour of the page's text."""
     svg = re.sub(r"<metadata>.*?</metadata>", "", text[text.index("<svg") :], flags=re.DOTALL)
     head, rest = svg.split(">", 1)
-    return re.sub(r'\s(width|height)="[^"]*"', "", head) + ">" + rest
+    svg = re.sub(r'\s(width|height)="[^"]*"', "", head) + ">" + rest
+    return re.sub("|".join(THEMED), lambda color: THEMED[color[0]], svg)
+
+
+def mend_lists(app: Sphinx, page: str, template: str, context: dict, doctree) -> None:
+    """Take the role of a list from the references, whose entries have another role than that of a list's items."""
+    if "body" in context:
+        context["body"] = context["body"].replace(
+            '<div role="list" class="citation-list">', '<div class="citation-list">'
+        )
 
 
 def drop_thebe(app: Sphinx, page: str, template: str, context: dict, doctree) -> None:
@@ -55,11 +70,26 @@ def add_files(app: Sphinx, error: Exception | None) -> None:
     """Copy the figures with their numbers beside the pages, and the charting library if a page has a chart."""
     if error or app.builder.format != "html":
         return
-    pages = Path(app.outdir)
-    for pattern in ("*.svg", "*.png", "data/*.csv"):
-        for path in (Path(app.srcdir).parent / "figures").glob(pattern):
-            target = pages / "figures" / path.relative_to(Path(app.srcdir).parent / "figures")
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(path, target)
-    if any('class="interactive-chart"' in page.read_text(encoding="utf-8") for page in pages.glob("*.html")):
+    pages, figures = Path(app.outdir), Path(app.srcdir).parent / "figures"
+    for source in (path for pattern in ("*.svg", "*.png", "data/*.csv") for path in figures.glob(pattern)):
+        target = pages / "figures" / source.relative_to(figures)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source, target)
+    written = "".join(page.read_text(encoding="utf-8") for page in pages.glob("*.html"))
+    if 'class="interactive-chart"' in written:
         (pages / "_static" / "vega.js").write_text(vega_bundle(), encoding="utf-8")
+    icons = pages / "_static" / "scripts" / "fontawesome.js"
+    used = set(re.findall(r"\bfa-([a-z0-9-]+)", written))
+    icons.write_text(without_unused_icons(icons.read_text(encoding="utf-8"), used), encoding="utf-8")
+
+
+ICON = re.compile(r'(?<=[{,])"?([a-z0-9-]+)"?:\[\d+,\d+,\[([^\]]*)\],"[0-9a-f]+",(?:"[^"]*"|\[[^\]]*\])\],?')
+
+
+def without_unused_icons(script: str, used: Container[str]) -> str:
+    """Font Awesome's script without the icons that no page uses, by name or alias: half of what a page weighs."""
+
+    def kept(icon: re.Match) -> str:
+        return icon[0] if any(name in used for name in (icon[1], *re.findall(r"[a-z0-9-]+", icon[2]))) else ""
+
+    return ICON.sub(kept, script)

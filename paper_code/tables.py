@@ -445,7 +445,7 @@ def html_table(table: pd.DataFrame, escape: bool = True) -> str:
     """
     with pd.option_context("display.max_colwidth", None):
         html = table.to_html(index=False, border=0, justify="left", classes="table", escape=escape)
-    html = re.sub(r" (± [\d.]+)", r"<br><small>\1</small>", html)
+    html = re.sub(r" (± [\d.]+)", r'<br><small class="deviation">\1</small>', html)
     label = html_escape(f"Table of {', '.join(map(str, table.columns))}")
     return f'<div class="table-box" role="region" tabindex="0" aria-label="{label}">{html}</div>'
 

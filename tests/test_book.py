@@ -36,13 +36,13 @@ def test_a_browser_is_found_on_path_or_by_its_name(programs, tmp_path, monkeypat
 
 def test_without_a_browser_the_pdf_says_what_to_install(programs, tmp_path):
     (tmp_path / "index.html").touch()
-    with pytest.raises(FileNotFoundError, match="install chromium.* CHROMIUM"):
+    with pytest.raises(FileNotFoundError, match=r"install chromium.* CHROMIUM"):
         print_book(tmp_path, tmp_path / "book.pdf")
 
 
 @pytest.mark.parametrize("make", [print_book, archive_book])
 def test_without_a_built_book_one_is_told_how_to_build_it(make, tmp_path):
-    with pytest.raises(FileNotFoundError, match="no built book in .*: `make book`"):
+    with pytest.raises(FileNotFoundError, match=r"no built book in .*: `make book`"):
         make(tmp_path, tmp_path / "book")
     assert list(tmp_path.iterdir()) == []
 

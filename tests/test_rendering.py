@@ -2,7 +2,7 @@
 
 from types import SimpleNamespace
 
-from paper_code.rendering import drop_thebe, inline_drawings, inline_svg
+from paper_code.rendering import drop_thebe, inline_drawings, inline_svg, mend_lists, without_unused_icons
 
 SVG = (
     '<?xml version="1.0"?>\n<!DOCTYPE svg>\n<svg xmlns="http://www.w3.org/2000/svg" width="388pt" height="200pt"'
@@ -18,6 +18,14 @@ def test_an_svg_in_a_page_is_the_element_alone_as_wide_as_its_place():
     )
 
 
+def test_a_drawing_has_the_colours_of_the_page():
+    svg = inline_svg(
+        '<svg><path style="fill: #ffffff; stroke: #262626"/><text style="fill: #1a1a1a">#de8f05</text></svg>'
+    )
+    assert 'style="fill: var(--pst-color-background, #ffffff); stroke: currentColor"' in svg
+    assert '<text style="fill: currentColor">#de8f05' in svg
+
+
 def test_only_images_of_svg_are_replaced(tmp_path):
     (tmp_path / "a.svg").write_text(SVG, encoding="utf-8")
     app = SimpleNamespace(srcdir=tmp_path, builder=SimpleNamespace(images={"a.svg": "hash.svg", "b.png": "b.png"}))
@@ -31,3 +39,17 @@ def test_the_launcher_of_live_code_is_left_out():
     context = {"script_files": [own, launcher, "_static/sphinx-thebe.js"], "css_files": ["a.css"]}
     drop_thebe(None, "page", "page.html", context, None)
     assert context == {"script_files": [own], "css_files": ["a.css"]}
+
+
+def test_references_are_no_list_without_items():
+    context = {"body": '<div role="list" class="citation-list">\n<div class="citation" role="doc-biblioentry">'}
+    mend_lists(None, "page", "page.html", context, None)
+    assert 'role="list"' not in context["body"]
+    assert 'role="doc-biblioentry"' in context["body"]
+
+
+def test_only_icons_that_a_page_uses_are_kept_by_name_or_alias():
+    bars, visa = 'bars:[448,512,["navicon",11],"f0c9","M0 9"],', '"cc-visa":[576,512,[],"f1f0",["M1","M2"]]'
+    script = f"var a={{{bars}{visa}}};"
+    assert without_unused_icons(script, {"navicon"}) == f"var a={{{bars}}};"
+    assert without_unused_icons(script, {"bars", "cc-visa"}) == script

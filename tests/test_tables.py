@@ -201,7 +201,7 @@ def test_provenance_names_what_a_reader_needs_to_make_the_runs_again():
 
 def test_a_table_of_html_puts_deviations_below_means_and_can_be_scrolled_by_keyboard():
     text = html_table(pd.DataFrame({"a": ["0.81 ± 0.02"], "b & c": ["<i>"]}))
-    assert "0.81<br><small>± 0.02</small>" in text
+    assert '0.81<br><small class="deviation">± 0.02</small>' in text
     assert 'tabindex="0" aria-label="Table of a, b &amp; c"' in text
     assert "&lt;i&gt;" in text
 

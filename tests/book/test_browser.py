@@ -45,9 +45,9 @@ FACTS = r"""() => {
     raw: prose.textContent.match(/.{0,30}\\[(\[].{0,30}/g) ?? [],
     fonts: [...document.fonts].filter((font) => /MJX|MathJax/.test(font.family) && font.status === "loaded").length,
     broken: all("img").filter((image) => !image.naturalWidth).map(start),
-    alternatives: all("article figure").map((figure) => [
-      figure.id,
-      figure.querySelector("svg[role=img][aria-label]")?.ariaLabel ?? figure.querySelector("img")?.alt ?? "",
+    alternatives: all("article figure, article img:not(figure *)").map((figure) => [
+      figure.id || figure.src,
+      figure.querySelector("svg[role=img][aria-label]")?.ariaLabel ?? (figure.querySelector("img") ?? figure).alt ?? "",
     ]),
     sources: all("details.sources").map((details) => ({
       text: details.textContent,
@@ -220,8 +220,10 @@ def test_a_page_opened_as_a_file_loads_without_a_message_and_from_nowhere_else(b
 @pytest.mark.parametrize("served", [True, False], ids=["served", "as a file"])
 def test_the_search_finds_a_chapter(browser, html, server, served):
     root = server if served else html.as_uri()
-    with opened(browser, f"{root}/search.html?q=information+abundance", root) as (page, _):
+    with opened(browser, f"{root}/search.html?q=information+abundance", root) as (page, visit):
         page.wait_for_selector("#search-results a[href*='fig02_collapse.html']", timeout=10_000)
+        page.wait_for_timeout(1_000)  # for the summaries of the pages found
+        assert visit.problems == []
 
 
 class TestChart:

@@ -192,7 +192,8 @@ def test_the_committed_figures_and_tables_are_those_of_the_book():
     folder = project_path("figures")
     names = {*FIGURES, *OF_REAL_ROWS}
     assert {path.stem for path in folder.glob("*.svg")} == {path.stem for path in folder.glob("*.png")} == names
-    assert {path.stem for path in (folder / "data").glob("*.csv")} == names.union(TABLES)
+    assert {path.stem for path in (folder / "data").glob("*.csv")} == names.union(TABLES, ["notebooks"])
+    assert sorted(pd.read_csv(folder / "data" / "notebooks.csv")["notebook"]) == [path.stem for path in NOTEBOOKS]
 
 
 @pytest.mark.parametrize("name", [*FIGURES, *OF_REAL_ROWS])
