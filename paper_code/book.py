@@ -114,8 +114,8 @@ def strip_times(path: Path) -> None:
 
 
 def refresh_committed() -> None:
-    """Execute the notebooks at their defaults; put their outputs into `book/`, and into `figures/` their figures and how
-    long each took, which the page of environments shows."""
+    """Execute the notebooks at their defaults; put their outputs into `book/`, and their figures into `figures/`, with
+    how long each notebook took, which the page of environments shows."""
     executed, figures = execute_book(project_path("_build/book")), project_path("figures")
     rows = [(path.stem, f"{seconds:.1f}", processor(), date.today()) for path, seconds in executed.items()]
     times = pd.DataFrame(rows, columns=["notebook", "seconds", "hardware", "date"])
