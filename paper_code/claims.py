@@ -704,7 +704,7 @@ SUMMARY = (
     ("the phenomenon", "DNN, xDeepFM, FinalMLP get worse at 10x", "drops-at-largest"),
     ("why it happens", "Toy: a collapsed matrix makes another collapse", "toy-collapse"),
     ("why it happens", "Fields collapse those they interact with: FFM", "interaction-collapse-ffm"),
-    ("why it happens", "The same for DCNv2", "interaction-collapse-dcnv2"),
+    ("why it happens", "Fields collapse those they interact with: DCNv2", "interaction-collapse-dcnv2"),
     ("why it happens", "Regularised DCNv2: less collapse, overfitting", "evidence-iii"),
     ("why it happens", "DNN: less collapse, yet its AUC drops", "evidence-iv"),
     ("why it happens", "Less collapse alone does not help (Finding 2)", "finding-2"),
@@ -712,10 +712,10 @@ SUMMARY = (
     ("the cure", "Multi embedding improves with size", "multi-embedding-scales"),
     ("the cure", "Multi at 10x gains significantly on average", "average-gain"),
     ("the cure", "Multi embedding collapses less (9a)", "figure-9a"),
-    ("the cure", "Its sets vary in collapse (9b)", "figure-9b"),
-    ("the cure", "Its sets learn different patterns (9c)", "figure-9c"),
-    ("the cure", "With patterns kept alike it scales worse (9d)", "figure-9d"),
-    ("the cure", "Its sets need interactions of their own", "own-interactions"),
+    ("the cure", "Embedding sets vary in collapse (9b)", "figure-9b"),
+    ("the cure", "Embedding sets learn different patterns (9c)", "figure-9c"),
+    ("the cure", "Multi embedding with like patterns scales worse (9d)", "figure-9d"),
+    ("the cure", "Embedding sets need interactions of their own", "own-interactions"),
     ("the cure", "Linear multi embedding is single (Appendix B)", "linear-multi-embedding-is-single"),
 )
 

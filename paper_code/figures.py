@@ -58,7 +58,7 @@ FIGURE_WIDTH = 5.4  # inches: on a page of 400 pixels a point is a pixel
 INK, GREY = "0.1", "0.55"
 COLORBLIND = sns.color_palette("colorblind").as_hex()
 COLORS = dict(zip(["dnn", "dcnv2", "ipnn", "finalmlp", "nfwfm", "xdeepfm"], COLORBLIND, strict=False))
-COLORS |= {"ffm": "#7f6fc7", "fm": "#56b4e9", "gdcn": "#9a8f00"}
+COLORS |= {"ffm": "#7f6fc7", "fm": "#56b4e9", "gdcn": "#c2185b"}
 MARKERS = {"dnn": "o", "dcnv2": "s", "ipnn": "^", "finalmlp": "D", "nfwfm": "v", "xdeepfm": "P"}
 MARKERS |= {"ffm": "X", "fm": "h", "gdcn": "*"}
 LINES, EMBEDDING_LABELS = {"SE": "--", "ME": "-"}, {"SE": "single", "ME": "multi"}
