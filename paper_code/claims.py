@@ -26,6 +26,7 @@ from paper_code.experiments import (
     PAPER_MODELS,
     PROFILES,
     RESULTS_FOLDER,
+    WEIGHT_DECAYS,
     find,
     seeds_of,
     stored_records,
@@ -132,7 +133,7 @@ class Claim:
 
     @property
     def of_paper(self) -> bool:
-        """Is it a claim of the paper, not one asked of a further model?"""
+        """Is it a claim of the paper, not one of ours or one asked of a further model?"""
         return "not in the paper" not in self.section
 
     @property
@@ -500,6 +501,81 @@ def ablation_claims(records: Sequence[RunRecord], dataset: str | None = None, sc
     ]
 
 
+OURS = "ours, not in the paper"
+
+
+def optimizer_claims(records: Sequence[RunRecord], dataset: str | None = None, scales=None) -> list[Claim]:
+    """What collapse, the interaction-collapse law and the gain of multi embedding owe to weight decay.
+
+    The rules are those of the paper's claims, asked of runs without weight decay; and two on what the decay does.
+    """
+    largest = max(WEIGHT_DECAYS)
+    without, coupled = with_training(records, 0.0), with_training(records, largest)
+    decoupled = with_training(records, largest, decoupled=True)
+    runs = Runs(without, dataset, scales)
+    dataset, size = runs.dataset, int(runs.largest)
+
+    def shares(chosen: Sequence[RunRecord]) -> pd.Series:
+        single = Runs(chosen, dataset, [size]).records_of("dcnv2")
+        shares = [float(field_measures([record])["share_of_random"].mean()) for record in single]
+        return pd.Series(shares, [record.config["seed"] for record in single], dtype=float)
+
+    def claim(name: str, statement: str, rule: str, *effects: Effect) -> Claim:
+        return Claim(f"optimizer-{name}", OURS, statement, rule, effects, dataset, "optimizer")
+
+    share, label = shares(without), f"DCNv2 {size}x"
+    laws = [
+        claim(
+            f"law-{model}",
+            f"The interaction-collapse law of {MODEL_LABELS[model]} is there without weight decay.",
+            "As for the paper's claim, on runs without weight decay.",
+            *law_claims(runs.records, dataset, [scale], model)[0].effects,
+        )
+        for model, scale in (("ffm", 1), ("dcnv2", size))
+    ]
+    return [
+        claim(
+            "collapse",
+            "Embeddings collapse without weight decay.",
+            "As for the paper's claim, on runs without weight decay.",
+            Effect(f"{label}, IA(learned) / IA(random), mean over fields", share.tolist(), "below", 0.5),
+        ),
+        *laws,
+        claim(
+            "gain",
+            "Multi embedding is better than single embedding without weight decay.",
+            "ME minus SE of the same size is above zero, paired by seed, on runs without weight decay.",
+            gain(runs, "dcnv2", ("ME", size), ("SE", size)),
+        ),
+        claim(
+            "coupled",
+            "Coupled weight decay deepens the collapse.",
+            f"At {largest:g} information abundance is below that without, as shares of random, paired by seed.",
+            Effect(f"{label}, share of random, {largest:g} / 0", ratio(shares(coupled), share), "below", 1.0),
+        ),
+        claim(
+            "decoupled",
+            "Decoupled weight decay of the same size does not.",
+            f"At {largest:g} decoupled, information abundance is within 5 % of that without, paired by seed.",
+            *(
+                Effect(f"{label}, share of random, {largest:g} decoupled / 0", values, side, bound)
+                for values in [ratio(shares(decoupled), share)]
+                for side, bound in (("above", 0.95), ("below", 1.05))
+            ),
+        ),
+    ]
+
+
+def with_training(records: Sequence[RunRecord], weight_decay: float, decoupled: bool = False) -> list[RunRecord]:
+    """Those of the records that were trained so."""
+    return [
+        record
+        for record in records
+        if (record.config["training"]["weight_decay"], record.config["training"].get("decoupled", False))
+        == (weight_decay, decoupled)
+    ]
+
+
 def table_claims(records: Sequence[RunRecord], dataset: str | None = None, scales=None) -> list[Claim]:
     """Tables 1, 3 and 4: what the paper says of its models together."""
     runs = Runs(records, dataset, scales)
@@ -627,6 +703,7 @@ OF_RECORDS: tuple[tuple[str, Callable[..., list[Claim]], dict, bool], ...] = (
     ("patterns", figure_9_claims, {}, False),
     ("ablations", ablation_claims, {}, False),
     ("gdcn", scalability_claims, {"models": ("gdcn",)}, False),
+    ("optimizer", optimizer_claims, {}, True),
 )
 
 

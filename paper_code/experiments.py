@@ -90,7 +90,7 @@ class Variant:
     """A run of an experiment, but for data, seed and protocol.
 
     scale: embedding size as a multiple of the model's base size. options: of the model, beside the profile's.
-    regularizer: its name, at the weight of the authors' code.
+    regularizer: its name, at the weight of the authors' code. training: what differs from the profile's protocol.
     """
 
     model: str
@@ -98,6 +98,7 @@ class Variant:
     num_sets: int = 1
     options: dict = field(default_factory=dict)
     regularizer: str | None = None
+    training: dict = field(default_factory=dict)
 
 
 PAPER_MODELS = ("dnn", "ipnn", "nfwfm", "xdeepfm", "dcnv2", "finalmlp")
@@ -119,6 +120,29 @@ def up_to_4(scales: Sequence[int]) -> list[int]:
 
 def ends(scales: Sequence[int]) -> list[int]:
     return [min(scales), max(scales)]
+
+
+WEIGHT_DECAYS = (0.0, 1e-6, 1e-5, 1e-4, 1e-3)
+
+
+def optimizers(scales: Sequence[int]) -> list[Variant]:
+    """DCNv2 with single and multi embedding, and FFM, without weight decay, with it coupled, and decoupled.
+
+    FFM, the costliest, has decoupled decay at its largest only, as all do where there are few sizes.
+    """
+    largest = max(up_to_4(scales))
+    decays = WEIGHT_DECAYS[1:] if len(scales) > 2 else WEIGHT_DECAYS[-1:]
+    coupled = [{"weight_decay": decay} for decay in (0.0, *decays)]
+    decoupled = [{"weight_decay": decay, "decoupled": True} for decay in decays]
+    return [
+        run
+        for training in coupled + decoupled
+        for run in (
+            *single(["dcnv2"], [largest], training=training),
+            *multi(["dcnv2"], [largest], training=training),
+            *([Variant("ffm", training=training)] if training in [*coupled, decoupled[-1]] else []),
+        )
+    ]
 
 
 # experiment -> scales -> the runs of a seed
@@ -155,6 +179,8 @@ EXPERIMENTS: dict[str, Callable[[Sequence[int]], list[Variant]]] = {
     ),
     # the spectra and Evidence I and II on few rows, such as the real ones that this companion's records come from
     "few_rows": lambda scales: [Variant("ffm"), *single(["dcnv2"], up_to_4(scales))],
+    # how much of collapse, law and gain is owed to weight decay
+    "optimizer": optimizers,
     # an interaction that came after the paper, beside DCNv2; up to 4x, for at 10x it takes twice as long as DCNv2
     "gdcn": lambda scales: single(["gdcn", "dcnv2"], up_to_4(scales)) + multi(["gdcn", "dcnv2"], up_to_4(scales)),
 }
@@ -163,7 +189,7 @@ EXPERIMENTS: dict[str, Callable[[Sequence[int]], list[Variant]]] = {
 # of Avazu
 BOOK = {
     "criteo_like": tuple(name for name in EXPERIMENTS if name != "few_rows"),
-    "avazu_like": ("collapse", "tables", "evidence_i", "evidence_ii"),
+    "avazu_like": ("collapse", "tables", "evidence_i", "evidence_ii", "optimizer"),
     "criteo_80k": ("few_rows",),
 }
 
@@ -219,7 +245,8 @@ def run_configs(
             size = variant.scale * base_embedding_size(variant.model, num_fields(data, data_folder))
             options = options_for(settings, variant.model) | variant.options
             regularizer = RegularizerConfig(variant.regularizer) if variant.regularizer else None
-            config = RunConfig(data, variant.model, size, variant.num_sets, seed, options, training, regularizer)
+            protocol = replace(training, **variant.training)
+            config = RunConfig(data, variant.model, size, variant.num_sets, seed, options, protocol, regularizer)
             configs.append(config)
     return configs
 

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch.nn import functional as F
 
 from paper_code.data import SYNTHETIC_LOGS, ClickLog, load_click_log
 from paper_code.models import build_model, complete_options
@@ -259,12 +260,17 @@ def measure(model: CTRModel) -> dict:
     """Spectra of a trained model, rounded to five digits.
 
     side_by_side: [field] -> singular values of the (D_i, M*K) matrix of all sets.
+    row_normalised: as side_by_side, every row divided by its norm first. Records made before this was measured lack it.
     per_set: [set][field] -> singular values of the (D_i, K) matrix; only if there are several sets.
     sub_embedding_information_abundance: [i][j], None where there is none; only with sub-embeddings and one set
     (Section 4.1).
     interaction_norms: [set][i][j] -> Frobenius norm of W_{i->j} (Section 5.3); only where the model has them.
     """
-    spectra = {"side_by_side": [rounded(singular_values(matrix)) for matrix in model.side_by_side_matrices()]}
+    matrices = model.side_by_side_matrices()
+    spectra = {
+        "side_by_side": [rounded(singular_values(matrix)) for matrix in matrices],
+        "row_normalised": [rounded(singular_values(F.normalize(matrix.detach(), dim=1))) for matrix in matrices],
+    }
     if model.embedding.num_sets > 1:
         spectra["per_set"] = [[rounded(singular_values(m)) for m in of_set] for of_set in model.embedding_matrices()]
     if hasattr(model.interaction, "projections"):

@@ -25,13 +25,17 @@ LOSS_POINTS_PER_EPOCH = 10
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """The paper's protocol: Adam with coupled weight decay, early stopping on validation AUC."""
+    """The paper's protocol: Adam with coupled weight decay, early stopping on validation AUC.
+
+    decoupled: AdamW, whose decay is apart from the gradient and its normalisation.
+    """
 
     batch_size: int = 2048
     learning_rate: float = 1e-3
     weight_decay: float = 1e-6
     patience: int = 3
     max_epochs: int = 100
+    decoupled: bool = False
 
     def __post_init__(self) -> None:
         for name in ("batch_size", "patience", "max_epochs"):
@@ -117,7 +121,8 @@ def fit(
     parameters = list(model.parameters())
     if penalty is not None:
         parameters += penalty.to(device).parameters()
-    optimizer = torch.optim.Adam(parameters, lr=config.learning_rate, weight_decay=config.weight_decay, fused=True)
+    algorithm = torch.optim.AdamW if config.decoupled else torch.optim.Adam
+    optimizer = algorithm(parameters, lr=config.learning_rate, weight_decay=config.weight_decay, fused=True)
     train_rows = torch.from_numpy(split.train).to(ids.device)
     epochs, best_auc, best_epoch, best_weights = [], -math.inf, 0, None
     with seeded(device, seed), tqdm(unit=" batches", disable=not progress) as bar:
