@@ -251,6 +251,40 @@ def variant_name(variant: str) -> str:
     return VARIANT_LABELS.get(variant, variant) or "plain"
 
 
+def decay(data: pd.DataFrame) -> str:
+    last = data["step"].max()
+    ends = data[data["step"] == last]
+    parts = [
+        f"{'decoupled ' if row['decoupled'] else ''}{row['weight_decay']:g}: {row['weight']:+.4f}"
+        for _, row in ends.iterrows()
+    ]
+    return (
+        "Line chart: a weight over the steps after the only batch that had its value, for every weight decay. "
+        f"After {last:,} steps it is, by weight decay, {', '.join(parts)}."
+    )
+
+
+def optimizer(data: pd.DataFrame) -> str:
+    """Of every line its ends, without weight decay and at the largest."""
+    names = {
+        "share_of_random": "information abundance as a share of random",
+        "other": "rank correlation of the interaction-collapse law with the other field",
+        "auc_gain": "test AUC over single embedding without decay",
+        "multi_gain": "test AUC, multi minus single embedding",
+    }
+    largest, parts = data["weight_decay"].max(), []
+    for (dataset, measure), rows in data.groupby(["dataset", "measure"], sort=False):
+        digits = "+.4f" if measure.endswith("gain") else ".2f"
+        lines = []
+        for (model, embedding, decoupled), line in rows.groupby(["model", "embedding", "decoupled"], sort=False):
+            means = line.set_index("weight_decay")["mean"]
+            ends = " and ".join(f"{means[decay]:{digits}}" for decay in (0.0, largest) if decay in means)
+            name = f"{MODEL_LABELS[model]} {EMBEDDING_LABELS[embedding]}"
+            lines.append(f"{name}{' decoupled' if decoupled else ''} {ends}")
+        parts.append(f"{dataset}, {names[measure]}: {', '.join(lines)}")
+    return f"Line charts by weight decay, without and at {largest:g}. {'. '.join(parts)}."
+
+
 def ledger(data: pd.DataFrame) -> str:
     """The numbers are sums over the rows of a part."""
     names = {answer: name for answer, (name, *_) in ANSWERS.items()}

@@ -7,7 +7,7 @@ what the paper published; near-black for variants of a model and for what values
 
 import re
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from html import escape
 from itertools import chain
@@ -45,6 +45,7 @@ from paper_code.tables import (
     initial_sub_embedding_abundance,
     interaction_patterns,
     law_means,
+    optimizer_table,
     random_spectra,
     randomly_projected_abundance,
     results_table,
@@ -717,6 +718,101 @@ def draw_sizes(
     axes.set_xticks(scales, ["base" if scale == 1 else f"{scale}x" for scale in scales])
     axes.minorticks_off()
     axes.set_xlabel("model size")
+
+
+def decay_figure(table: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
+    """A weight in the steps after the only batch that had its value, for every weight decay. table: `absent_table`."""
+    coupled = table[~table["decoupled"]]
+    decays = sorted(coupled["weight_decay"].unique())
+    with style():
+        figure, axes = plt.subplots(figsize=(FIGURE_WIDTH, 3.8))
+        for number, (decay, rows) in enumerate(coupled.groupby("weight_decay")):
+            color = GRADIENT(number / (len(decays) - 1))
+            label = f"coupled, {decay:g}" if decay else "no decay"
+            axes.plot(rows["step"], rows["weight"], color=color, label=label, lw=1.6)
+        strongest = table[table["decoupled"] & (table["weight_decay"] == decays[-1])]
+        label = f"decoupled, {decays[-1]:g}"
+        axes.plot(strongest["step"], strongest["weight"], color=INK, linestyle=":", label=label)
+        axes.axhline(0, **BASE_LINE)
+        axes.set(xlabel="steps since the batch that had the value", ylabel="weight", xscale="symlog", xlim=(0, None))
+        axes.set_xticks([0, 1, 10, 100, 1000], ["0", "1", "10", "100", "1,000"])
+        axes.set_title("A weight with one gradient, then none (computed)")
+        figure.legend(ncols=3, loc="outside lower center")
+        sns.despine(figure)
+    return figure, table
+
+
+OPTIMIZER_ROWS = {
+    "share_of_random": "information abundance,\nshare of random",
+    "other": "rank correlation\nwith the other field",
+    "auc_gain": "test AUC, gain over\nsingle without decay",
+    "multi_gain": "test AUC,\nmulti minus single",
+}
+
+
+def optimizer_figure(of_log: Mapping[str, Sequence[RunRecord]]) -> tuple[Figure, pd.DataFrame]:
+    """Collapse, interaction-collapse law, test AUC and the gain of multi embedding by weight decay, a column for each
+    log: means over the seeds with 95 % intervals, coupled in the models' colours, decoupled in black."""
+    data = pd.concat([optimizer_lines(optimizer_table(records)) for records in of_log.values()], ignore_index=True)
+    decays = sorted(data["weight_decay"].unique())
+    with style():
+        size = (FIGURE_WIDTH, 1.75 * len(OPTIMIZER_ROWS) + 1.3)
+        figure, panels = plt.subplots(
+            len(OPTIMIZER_ROWS), len(of_log), figsize=size, sharex=True, sharey="row", squeeze=False
+        )
+        for column, log in zip(panels.T, of_log, strict=True):
+            column[0].set_title(wrapped(log_title(of_log[log][0]), 28))
+            for axes, value in zip(column, OPTIMIZER_ROWS, strict=True):
+                rows = data[(data["dataset"] == log) & (data["measure"] == value)]
+                lines = rows.groupby(["decoupled", "model", "embedding"], sort=False)
+                for number, ((decoupled, model, embedding), line) in enumerate(lines):
+                    look = line_look(model, "decoupled" if decoupled else PLAIN, embedding)
+                    position = np.array([decays.index(decay) for decay in line["weight_decay"]]) + 0.06 * number
+                    name = f"{MODEL_LABELS[model]} {EMBEDDING_LABELS[embedding]}" + ", decoupled" * decoupled
+                    if decoupled:
+                        look["marker"] = MARKERS[model]
+                    interval = {"yerr": line["half_interval"], "elinewidth": 1, "capsize": 2, "lw": 1.2}
+                    axes.errorbar(position, line["mean"], **interval, **look, label=name)
+                if value.endswith("gain"):
+                    axes.axhline(0, **BASE_LINE)
+            column[-1].set_xticks(range(len(decays)), [f"{decay:g}" for decay in decays])
+            column[-1].set_xlabel("weight decay")
+        for axes, label in zip(panels[:, 0], OPTIMIZER_ROWS.values(), strict=True):
+            axes.set_ylabel(label, fontsize=9)
+        found = dict(zip(*reversed(panels[1, 0].get_legend_handles_labels()), strict=True))
+        for axes in panels[:, 0]:
+            found |= dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
+        figure.legend(found.values(), found.keys(), ncols=2, loc="outside lower center")
+        sns.despine(figure)
+    return figure, data
+
+
+def optimizer_lines(table: pd.DataFrame) -> pd.DataFrame:
+    """Of `optimizer_table` the mean and half the 95 % interval of every measure of `OPTIMIZER_ROWS`, by dataset, model,
+    embedding, weight decay and how it is applied; gains are taken within a seed."""
+    keys = ["seed", "weight_decay", "decoupled"]
+    of_dcnv2 = table[table["model"] == "dcnv2"]
+    single = of_dcnv2[of_dcnv2["embedding"] == "SE"].set_index(keys)["test_auc"]
+    without = single.xs((0.0, False), level=("weight_decay", "decoupled"))
+    gained = of_dcnv2.assign(auc_gain=of_dcnv2["test_auc"] - of_dcnv2["seed"].map(without))
+    beside = of_dcnv2[of_dcnv2["embedding"] == "ME"]
+    beside = beside.assign(multi_gain=beside["test_auc"] - single.reindex(beside.set_index(keys).index).to_numpy())
+    parts = {
+        "share_of_random": of_dcnv2,
+        "other": table[table["embedding"] == "SE"],
+        "auc_gain": gained,
+        "multi_gain": beside,
+    }
+    frames = []
+    for measure, rows in parts.items():
+        start = rows[rows["weight_decay"] == 0].assign(decoupled=True)  # without decay both are the same
+        lines = pd.concat([rows, start[start["model"] != "ffm"]])
+        groups = lines.groupby(["dataset", "model", "embedding", "decoupled", "weight_decay"], sort=False)[measure]
+        found = groups.agg(["mean", "std", "count"]).reset_index().sort_values("weight_decay", kind="stable")
+        half = stats.t.ppf(0.975, found["count"].clip(lower=2) - 1) * found["std"] / np.sqrt(found["count"])
+        found = found.assign(measure=measure, half_interval=half.fillna(0), seeds=found["count"])
+        frames.append(found.drop(columns=["std", "count"]))
+    return pd.concat(frames, ignore_index=True)
 
 
 def ledger_figure(summary: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:

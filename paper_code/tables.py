@@ -414,6 +414,53 @@ def curves_table(records: Sequence[RunRecord]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["model", "variant", "seed", "epoch", "training_loss", "validation_auc"])
 
 
+def optimizer_table(records: Sequence[RunRecord]) -> pd.DataFrame:
+    """Runs by their weight decay: a row per run.
+
+    Columns: dataset, model, embedding, scale, seed, weight_decay, decoupled, test_auc, best_epoch; share_of_random,
+    information abundance over that of random matrices, mean over the fields; own and other, the rank correlations of
+    `law_correlations`, NaN without sub-embeddings.
+    """
+    table = results_table(records)[["dataset", "model", "embedding", "scale", "seed", "test_auc", "best_epoch"]]
+    has_law = ["sub_embedding_information_abundance" in record.spectra for record in records]
+    laws = [law_correlations(record) if has else (np.nan, np.nan) for record, has in zip(records, has_law, strict=True)]
+    training = [record.config["training"] for record in records]
+    return table.assign(
+        weight_decay=[protocol["weight_decay"] for protocol in training],
+        decoupled=[protocol.get("decoupled", False) for protocol in training],
+        share_of_random=[field_measures([record])["share_of_random"].mean() for record in records],
+        own=[own for own, _ in laws],
+        other=[other for _, other in laws],
+    )
+
+
+def optimizer_summary(records: Sequence[RunRecord]) -> pd.DataFrame:
+    """`optimizer_table` as text: a row per weight decay, means over the seeds with half of their 95 % intervals."""
+    table = optimizer_table(records)
+    single, multi = (table[(table["model"] == "dcnv2") & (table["embedding"] == e)] for e in ("SE", "ME"))
+    of_ffm = table[table["model"] == "ffm"]
+    keys = ["weight_decay", "decoupled", "seed"]
+    gain = multi.set_index(keys)["test_auc"] - single.set_index(keys)["test_auc"]
+    columns = {
+        "DCNv2 SE, test AUC": (single.set_index(keys)["test_auc"], ".4f"),
+        "ME minus SE": (gain, "+.4f"),
+        "SE, share of random": (single.set_index(keys)["share_of_random"], ".2f"),
+        "DCNv2, other field": (single.set_index(keys)["other"], "+.2f"),
+        "FFM, other field": (of_ffm.set_index(keys)["other"], "+.2f"),
+    }
+    text = {name: values.groupby(level=keys[:2]).apply(mean_text, digits) for name, (values, digits) in columns.items()}
+    found = pd.DataFrame(text).fillna("").reset_index()
+    found["weight_decay"] = found["weight_decay"].map("{:g}".format)
+    found["decoupled"] = found["decoupled"].map({True: "decoupled", False: "coupled"})
+    return found.rename(columns={"weight_decay": "weight decay", "decoupled": "how"})
+
+
+def mean_text(values: pd.Series, digits: str) -> str:
+    """The mean over the seeds and half of its 95 % confidence interval."""
+    half = stats.t.ppf(0.975, len(values) - 1) * values.std() / np.sqrt(len(values)) if len(values) > 1 else np.nan
+    return f"{values.mean():{digits}} ± {half:{digits.lstrip('+')}}"
+
+
 def off_diagonal(patterns) -> np.ndarray:
     found = np.array(patterns, dtype=float)
     found[:, np.arange(found.shape[1]), np.arange(found.shape[1])] = np.nan

@@ -265,8 +265,9 @@ def test_every_part_is_seen_in_its_own_mode():
 # The optimiser
 
 
-def adam_by_hand(model, log, rows, batch_size, epochs, learning_rate, weight_decay) -> list[float]:
-    """Adam of Kingma and Ba with L2 coupled into the gradient (Appendix C.2), written out; the loss of every step."""
+def adam_by_hand(model, log, rows, batch_size, epochs, learning_rate, weight_decay, decoupled) -> list[float]:
+    """Adam of Kingma and Ba with L2 coupled into the gradient (Appendix C.2), or AdamW of Loshchilov and Hutter,
+    written out; the loss of every step."""
     parameters = list(model.parameters())
     first, second = ([torch.zeros_like(p) for p in parameters] for _ in range(2))
     losses, step = [], 0
@@ -281,20 +282,25 @@ def adam_by_hand(model, log, rows, batch_size, epochs, learning_rate, weight_dec
             step += 1
             with torch.no_grad():
                 for p, g, m, v in zip(parameters, torch.autograd.grad(loss, parameters), first, second, strict=True):
-                    g = g + weight_decay * p
+                    if decoupled:
+                        p *= 1 - learning_rate * weight_decay
+                    else:
+                        g = g + weight_decay * p
                     m.mul_(0.9).add_(g, alpha=0.1)
                     v.mul_(0.999).add_(g * g, alpha=0.001)
                     p -= learning_rate * (m / (1 - 0.9**step)) / ((v / (1 - 0.999**step)).sqrt() + 1e-8)
     return losses
 
 
+@pytest.mark.parametrize("decoupled", [False, True])
 @pytest.mark.parametrize("weight_decay", [0.0, 1e-6, 1e-2])
-def test_the_optimiser_is_adam_with_coupled_weight_decay(log, monkeypatch, weight_decay):
+def test_the_optimiser_is_adam_with_coupled_weight_decay_or_adamw(log, monkeypatch, weight_decay, decoupled):
     """In float64 and over 32 steps: every weight to ten digits, those of values that do not occur included."""
     found, expected = small_model(dropout=0.0).double(), small_model(dropout=0.0).double()
     with_validation_aucs(monkeypatch, [0.5, 0.6])  # the last epoch is the best
-    result = run(found, log, batch_size=45, max_epochs=2, learning_rate=3e-3, weight_decay=weight_decay)
-    losses = adam_by_hand(expected, log, SPLIT.train, 45, 2, 3e-3, weight_decay)
+    protocol = {"weight_decay": weight_decay, "decoupled": decoupled}
+    result = run(found, log, batch_size=45, max_epochs=2, learning_rate=3e-3, **protocol)
+    losses = adam_by_hand(expected, log, SPLIT.train, 45, 2, 3e-3, **protocol)
     assert len(losses) == 32
     for (name, a), b in zip(found.named_parameters(), expected.parameters(), strict=True):
         torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-10, msg=lambda text, name=name: f"{name}: {text}")
