@@ -251,6 +251,17 @@ def variant_name(variant: str) -> str:
     return VARIANT_LABELS.get(variant, variant) or "plain"
 
 
+def published(data: pd.DataFrame) -> str:
+    parts = []
+    for (dataset, embedding), rows in data.groupby(["dataset", "embedding"], sort=False):
+        gains = [f"{MODEL_LABELS[r.model]} {r.gain:+.5f} ± {r.half_interval:.5f}" for r in rows.itertuples()]
+        parts.append(f"{dataset}, {EMBEDDING_LABELS[embedding]}: {', '.join(gains)}")
+    return (
+        "Points with intervals: published gain in test AUC over the base model at the largest size, by model, for "
+        f"single and multi embedding. {'. '.join(parts)}."
+    )
+
+
 def decay(data: pd.DataFrame) -> str:
     last = data["step"].max()
     ends = data[data["step"] == last]

@@ -720,6 +720,35 @@ def draw_sizes(
     axes.set_xlabel("model size")
 
 
+def published_figure(table: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
+    """Published gains over the base at the largest size, with their intervals. table: `published_intervals`."""
+    logs, models = list(table["dataset"].unique()), list(table["model"].unique())
+    with style():
+        figure, panels = plt.subplots(1, len(logs), figsize=(FIGURE_WIDTH, 4.0), sharex=True, sharey=True)
+        for axes, log in zip(np.atleast_1d(panels), logs, strict=True):
+            for embedding, offset in (("SE", 0.16), ("ME", -0.16)):
+                rows = table[(table["dataset"] == log) & (table["embedding"] == embedding)]
+                for row in rows.itertuples():
+                    look = line_look(row.model, PLAIN, embedding) | {"color": GREY, "linestyle": "none"}
+                    look |= {"markeredgecolor": GREY, "markerfacecolor": GREY if embedding == "ME" else "none"}
+                    place = len(models) - models.index(row.model) + offset
+                    axes.errorbar(row.gain, place, xerr=row.half_interval, capsize=2, **look)
+            axes.axvline(0, **BASE_LINE)
+            axes.axvline(0.001, color=INK, lw=0.8, linestyle=":")
+            axes.set(title=f"Published: {log}", xlabel="test AUC,\ngain over the base model")
+            axes.set_xticks([-0.001, 0, 0.001, 0.002, 0.003])
+            axes.tick_params(axis="x", labelrotation=45)
+        labels = [MODEL_LABELS[model] for model in models]
+        np.atleast_1d(panels)[0].set_yticks(range(len(models), 0, -1), labels)
+        keys = [
+            Line2D([], [], color=GREY, marker="o", linestyle="none", markerfacecolor=face) for face in ("none", GREY)
+        ]
+        threshold = Line2D([], [], color=INK, lw=0.8, linestyle=":")
+        figure.legend([*keys, threshold], ["single", "multi", "0.001"], ncols=3, loc="outside lower center")
+        sns.despine(figure)
+    return figure, table
+
+
 def decay_figure(table: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
     """A weight in the steps after the only batch that had its value, for every weight decay. table: `absent_table`."""
     coupled = table[~table["decoupled"]]
