@@ -703,7 +703,7 @@ OF_RECORDS: tuple[tuple[str, Callable[..., list[Claim]], dict, bool], ...] = (
     ("patterns", figure_9_claims, {}, False),
     ("ablations", ablation_claims, {}, False),
     ("gdcn", scalability_claims, {"models": ("gdcn",)}, False),
-    ("optimizer", optimizer_claims, {}, True),
+    ("optimizer", optimizer_claims, {}, False),
 )
 
 
@@ -734,7 +734,7 @@ def claims_table(claims: Sequence[Claim]) -> pd.DataFrame:
     rows = []
     for claim in claims:
         for effect in claim.effects:
-            digits, published_digits = ("+.4f", "+.5f") if "AUC" in effect.name else (".2f", ".2f")
+            digits = "+.5f" if "AUC" in effect.name else ".2f"
             low, high = effect.interval(claim.confidence) if effect.tested else (np.nan, np.nan)
             rows.append(
                 {
@@ -743,7 +743,7 @@ def claims_table(claims: Sequence[Claim]) -> pd.DataFrame:
                     "ours": f"{effect.mean:{digits}}" if len(effect.values) else "-",
                     "interval": f"{low:{digits}} to {high:{digits}}" if effect.tested else "fewer than 3 seeds",
                     "claimed": f"{effect.side} {effect.bound:g}",
-                    "paper": "-" if np.isnan(effect.published) else f"{effect.published:{published_digits}}",
+                    "paper": "-" if np.isnan(effect.published) else f"{effect.published:{digits}}",
                     "seeds": str(len(effect.values)),
                     "holds": effect.answer(claim.confidence),
                     "verdict": claim.verdict,
@@ -819,12 +819,13 @@ def summary_table(claims: Sequence[Claim]) -> pd.DataFrame:
 def summary_texts(claims: Sequence[Claim]) -> dict[str, str]:
     """What the title page says of the paper's claims, by name: how many claims and effects there are, with which
     verdicts and answers; which claims in short are reproduced wherever they were measured (held), which nowhere
-    (not_held), and which in between (mixed)."""
+    (not_held), and which in between (mixed), with their verdicts."""
     lists = {"held": [], "mixed": [], "not_held": []}
-    for label, group in summary_table(claims).groupby("label", sort=False):
-        verdicts = {part.lstrip("0123456789 ") for text in group["verdict"] for part in text.split(", ")}
-        kind = "held" if verdicts == {REPRODUCED} else "not_held" if verdicts == {NOT_REPRODUCED} else "mixed"
-        lists[kind].append(label)
+    for _, label, name in SUMMARY:
+        verdicts = {claim.verdict for claim in claims if claim.of_paper and claim.name.startswith(name)}
+        if verdicts:
+            kind = "held" if verdicts == {REPRODUCED} else "not_held" if verdicts == {NOT_REPRODUCED} else "mixed"
+            lists[kind].append(label + f" ({tally(claims, name)})" * (kind == "mixed"))
     of_paper = [claim for claim in claims if claim.of_paper]
     answers = [effect.answer(claim.confidence) for claim in of_paper for effect in claim.effects]
     return {
@@ -843,12 +844,16 @@ def summary_html(claims: Sequence[Claim]) -> str:
     logs = [dataset for dataset in dict.fromkeys(table["dataset"]) if dataset]
     rows, parts = [], set()
     for (part, label), group in table.groupby(["part", "label"], sort=False):
-        verdicts = {row["dataset"]: badges(row["verdict"]) for row in group.to_dict("records")}
+        verdicts = {
+            row["dataset"]: f'<a href="{row["chapter"]}.html">{badges(row["verdict"])}</a>'
+            for row in group.to_dict("records")
+        }
         row = {
             "part": "" if part in parts else part,
-            "the paper claims": f'<a href="{group["chapter"].iloc[0]}.html">{escape(label)}</a>',
+            "the paper claims": escape(label),
         }
-        rows.append(row | {log_label(log): verdicts.get(log, verdicts.get("", "-")) for log in logs})
+        verdicts = {logs[0]: verdicts[""]} | dict.fromkeys(logs[1:], "needs no log") if "" in verdicts else verdicts
+        rows.append(row | {log_label(log): verdicts.get(log, "-") for log in logs})
         parts.add(part)
     return html_table(pd.DataFrame(rows), escape=False)
 

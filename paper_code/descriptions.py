@@ -93,21 +93,24 @@ def spectra(data: pd.DataFrame) -> str:
 
 
 def law(data: pd.DataFrame) -> str:
-    """The rank correlations are of the means over the seeds."""
+    """The rank correlations are means over the seeds, as in the chapter's table."""
     means = data[data["panel"] == "means"]
     sentences = []
     for model, rows in means.groupby("model", sort=False):
         parts = []
         for case, of_case in rows.groupby("case", sort=False):
-            by_rank = of_case.groupby("rank")[["mean_over_j", "relative_mean_over_i"]].mean()
-            correlations = [stats.spearmanr(by_rank.index, by_rank[name]).statistic for name in by_rank]
+            of_seeds = [seed for _, seed in of_case.groupby("seed")]
+            correlations = [
+                np.mean([stats.spearmanr(seed["rank"], seed[name]).statistic for seed in of_seeds])
+                for name in ("mean_over_j", "relative_mean_over_i")
+            ]
             parts.append(f"{case.split(':')[0]} {correlations[0]:+.2f} and {correlations[1]:+.2f}")
         sentences.append(f"{MODEL_LABELS[model]}: {'; '.join(parts)}")
     return (
         f"For {listed(MODEL_LABELS[model] for model in means['model'].unique())}, a heat map of the information "
         f"abundance of the sub-embeddings of field i for field j, fields sorted by that of their embeddings, and "
         f"line charts of its mean over j by the rank of i and of its relative mean over i by the rank of j. Rank "
-        f"correlations with the rank of i and with the rank of j, of means over "
+        f"correlations with the rank of i and with the rank of j, means over "
         f"{counted(means['seed'].nunique(), 'seed')}: {'. '.join(sentences)}."
     )
 
@@ -254,7 +257,9 @@ def variant_name(variant: str) -> str:
 def published(data: pd.DataFrame) -> str:
     parts = []
     for (dataset, embedding), rows in data.groupby(["dataset", "embedding"], sort=False):
-        gains = [f"{MODEL_LABELS[r.model]} {r.gain:+.5f} ± {r.half_interval:.5f}" for r in rows.itertuples()]
+        gains = [
+            f"{MODEL_LABELS[r.model]} {gain_text(r.gain)}{interval_text(r.half_interval)}" for r in rows.itertuples()
+        ]
         parts.append(f"{dataset}, {EMBEDDING_LABELS[embedding]}: {', '.join(gains)}")
     return (
         "Points with intervals: published gain in test AUC over the base model at the largest size, by model, for "
@@ -262,11 +267,16 @@ def published(data: pd.DataFrame) -> str:
     )
 
 
+def plain_text(value: float) -> str:
+    """As one reads it aloud: no e-05."""
+    return f"{value:g}" if value == 0 or value >= 1e-4 else f"10^{np.log10(value):.0f}"
+
+
 def decay(data: pd.DataFrame) -> str:
     last = data["step"].max()
     ends = data[data["step"] == last]
     parts = [
-        f"{'decoupled ' if row['decoupled'] else ''}{row['weight_decay']:g}: {row['weight']:+.4f}"
+        f"{'decoupled ' if row['decoupled'] else ''}{plain_text(row['weight_decay'])}: {row['weight']:+.4f}"
         for _, row in ends.iterrows()
     ]
     return (
@@ -293,7 +303,7 @@ def optimizer(data: pd.DataFrame) -> str:
             name = f"{MODEL_LABELS[model]} {EMBEDDING_LABELS[embedding]}"
             lines.append(f"{name}{' decoupled' if decoupled else ''} {ends}")
         parts.append(f"{dataset}, {names[measure]}: {', '.join(lines)}")
-    return f"Line charts by weight decay, without and at {largest:g}. {'. '.join(parts)}."
+    return f"Line charts by weight decay, without and at {plain_text(largest)}. {'. '.join(parts)}."
 
 
 def ledger(data: pd.DataFrame) -> str:

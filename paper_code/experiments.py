@@ -189,7 +189,7 @@ EXPERIMENTS: dict[str, Callable[[Sequence[int]], list[Variant]]] = {
 # of Avazu
 BOOK = {
     "criteo_like": tuple(name for name in EXPERIMENTS if name != "few_rows"),
-    "avazu_like": ("collapse", "tables", "evidence_i", "evidence_ii", "optimizer"),
+    "avazu_like": ("collapse", "tables", "evidence_i", "evidence_ii"),
     "criteo_80k": ("few_rows",),
 }
 
@@ -330,6 +330,10 @@ def describe(config: RunConfig) -> str:
     parts += [option for option, value in config.options.items() if value is True]
     if config.regularizer:
         parts.append(f"{config.regularizer.weight:g} {config.regularizer.name}")
+    papers = TrainingConfig()
+    as_paper = config.training.batch_size == papers.batch_size
+    if config.training.weight_decay != (papers.weight_decay if as_paper else PRIOR_PRECISION / config.data.rows):
+        parts.append(f"weight decay {config.training.weight_decay:g}" + " decoupled" * config.training.decoupled)
     return " ".join([*parts, f"seed {config.seed}"])
 
 

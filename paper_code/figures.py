@@ -45,6 +45,7 @@ from paper_code.tables import (
     initial_sub_embedding_abundance,
     interaction_patterns,
     law_means,
+    log_label,
     optimizer_table,
     random_spectra,
     randomly_projected_abundance,
@@ -580,7 +581,7 @@ def patterns_figure(record: RunRecord, most: int = 4) -> tuple[Figure, pd.DataFr
     norm = mpl.colors.Normalize(np.nanmin(learned), np.nanmax(learned))
     with style():
         figure, panels = small_multiples(shown + 1, 1.7, columns=3)
-        titles = [f"at initialisation,\nmean {np.nanmean(initial):.2f}", *(f"set {n + 1}" for n in range(shown))]
+        titles = [f"at initialisation,\nmean {np.nanmean(initial[0]):.2f}", *(f"set {n + 1}" for n in range(shown))]
         edges = (0.5, learned.shape[1] + 0.5)
         for axes, values, title in zip(panels, [initial[0], *learned[:shown]], titles, strict=True):
             image = axes.imshow(values, cmap="viridis", norm=norm, origin="lower", extent=edges * 2)
@@ -959,7 +960,7 @@ def seeds_title(summary: pd.DataFrame) -> str:
 def log_title(record: RunRecord) -> str:
     """The data set and its rows."""
     data = record.config["data"]
-    return f"{data['name']} ({data['rows']:,} rows)"
+    return f"{log_label(data['name'])} ({data['rows']:,} rows)"
 
 
 def run_title(records: Sequence[RunRecord]) -> str:

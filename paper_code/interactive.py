@@ -220,7 +220,7 @@ def gains_chart(
             opacity=alt.when(hovered).then(alt.value(1)).otherwise(alt.value(0.25)),
         )
     )
-    gain = alt.Y("gain:Q", title="test AUC, gain over the base", axis=alt.Axis(format="+.4f"))
+    gain = alt.Y("gain:Q", title="test AUC, gain over the base", axis=alt.Axis(format="+.5~f"))
     dashes = alt.Scale(domain=shown_embeddings, range=[DASHES[name] for name in shown_embeddings])
     chart = alt.layer(
         base.mark_rule(strokeWidth=1.5).encode(
@@ -243,7 +243,7 @@ def gains_chart(
             opacity=alt.value(0),
             tooltip=[
                 *("model:N", "embedding:N", alt.Tooltip("size_label:N", title="size"), "source:N"),
-                alt.Tooltip("gain:Q", format="+.4f"),
+                alt.Tooltip("gain:Q", format="+.5f"),
                 alt.Tooltip("interval:N", title="95 % interval"),
                 alt.Tooltip("auc:N", title="mean test AUC"),
                 alt.Tooltip("deviation:N", title="standard deviation"),

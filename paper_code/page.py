@@ -65,8 +65,9 @@ class Page:
             "SVG": f"figures/{name}.svg",
             "PNG": f"figures/{name}.png",
             "notebook": f"_sources/{self.notebook}.ipynb",
-        }
+        } | ({"all runs (CSV)": "figures/data/runs.csv"} if records else {})
         links = " · ".join(f'<a href="{path}" download>{label}</a>' for label, path in files.items())
+        anew = "<p>It reads the stored records; with <code>-p results_dir _build/runs</code> it trains anew.</p>"
         facts = {"made by": "the notebook, from nothing"}
         if records:
             facts = {"profile": self.profile} | provenance(records)
@@ -75,6 +76,6 @@ class Page:
         script = spec and f'<script type="application/json" class="interactive-chart">{spec}</script>'
         return HTML(
             '<details class="sources"><summary>Data, command and provenance</summary>'
-            f'<p class="links">{links}</p><pre tabindex="0">{escape(self.command)}</pre>'
+            f'<p class="links">{links}</p><pre tabindex="0">{escape(self.command)}</pre>{anew * bool(records)}'
             f"<dl>{rows}</dl></details>{script}"
         )

@@ -10,18 +10,28 @@ from collections.abc import Container
 from pathlib import Path
 
 from sphinx.application import Sphinx
+from sphinx.config import Config
 
 from paper_code.interactive import vega_bundle
+from paper_code.runs import commit
 
 IMAGE = re.compile(r'<img\b[^>]*?\bsrc="([^"]+\.svg)"[^>]*>')
 
 
 def setup(app: Sphinx) -> dict:
+    app.connect("config-inited", name_commit)
     app.connect("html-page-context", inline_drawings)
     app.connect("html-page-context", mend_lists)
     app.connect("html-page-context", drop_thebe, priority=900)
     app.connect("build-finished", add_files)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
+
+
+def name_commit(app: Sphinx, config: Config) -> None:
+    """Say at the foot of every page which commit the book was built from."""
+    built = commit()
+    text = f"Built from commit {built['commit'][:10]}" if built["commit"] else "Built outside of a checkout"
+    config.html_theme_options["extra_footer"] = f"<p>{text}{' with changes' * bool(built['modified'])}.</p>"
 
 
 def inline_drawings(app: Sphinx, page: str, template: str, context: dict, doctree) -> None:

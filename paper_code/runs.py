@@ -83,7 +83,7 @@ class RunConfig:
     @property
     def hash(self) -> str:
         """16 hexadecimal digits that name the record."""
-        return hashlib.sha256(json.dumps(self.to_json(), sort_keys=True).encode()).hexdigest()[:16]
+        return config_hash(self.to_json())
 
 
 @dataclass(frozen=True)
@@ -103,6 +103,16 @@ class RunRecord:
     spectra: dict
     provenance: dict
     schema: int = SCHEMA_VERSION
+
+    @property
+    def hash(self) -> str:
+        """That of its run's config, by which its file is named."""
+        return config_hash(self.config)
+
+
+def config_hash(config: dict) -> str:
+    """16 hexadecimal digits of a config as JSON values."""
+    return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()[:16]
 
 
 class RunStore:

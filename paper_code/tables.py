@@ -113,6 +113,23 @@ def environment_table() -> pd.DataFrame:
     return pd.DataFrame(sorted(pins), columns=["package", "version"])
 
 
+def runs_table(records: Sequence[RunRecord]) -> pd.DataFrame:
+    """A row per run: its record's file in the folder of records, what was trained, its score, and where it was made."""
+    scores = results_table(records)[["model", "variant", "embedding", "scale", "seed", "test_auc", "best_epoch"]]
+    origins = [record.provenance for record in records]
+    return scores.assign(
+        record=[f"{record.config['data']['name']}/{record.hash}.json" for record in records],
+        rows=[record.config["data"]["rows"] for record in records],
+        weight_decay=[record.config["training"]["weight_decay"] for record in records],
+        most_epochs=[record.config["training"]["max_epochs"] for record in records],
+        commit=[commit_name(record) for record in records],
+        hardware=[origin["hardware"] for origin in origins],
+        torch=[origin["versions"]["torch"] for origin in origins],
+        date=[origin["date"] for origin in origins],
+        seconds=[origin["seconds"] for origin in origins],
+    )
+
+
 def provenance(records: Sequence[RunRecord]) -> dict[str, str]:
     """Where the records come from: data, training, seeds, runs and their time, commit, versions, hardware, dates."""
     origins = [record.provenance for record in records]

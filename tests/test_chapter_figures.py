@@ -137,7 +137,7 @@ def random_abundance(columns: int) -> np.ndarray:
 
 # What all figures have in common
 
-LOG = "criteo_like (1,000 rows)"
+LOG = "criteo_like, synthetic (1,000 rows)"
 ALL = {  # every figure, and what one of its titles says
     "3": (lambda: figures.law_figure(*of_figure("3")), [LOG, "3 seeds"]),
     "5": (lambda: figures.regularized_figure(flat(of_figure("5"))), [LOG, "3 seeds"]),
@@ -669,7 +669,7 @@ def test_figure_9c_shows_the_first_sets_beside_the_initial_one_in_one_colour_sca
     *panels, _ = figure.axes
     learned = np.array(record.spectra["interaction_norms"])
     initial = before_training(record).interaction_patterns().detach().numpy()
-    assert f"at initialisation, mean {initial[:, apart].mean():.2f}" in titles(figure)[1]
+    assert f"at initialisation, mean {initial[0, apart].mean():.2f}" in titles(figure)[1]
     assert [axes.get_title() for axes in panels[1:]] == [f"set {number + 1}" for number in range(shown)]
     for number, (axes, norms) in enumerate(zip(panels, [initial[0], *learned[:shown]], strict=True)):
         (image,) = axes.images

@@ -143,7 +143,8 @@ def test_the_paper_profile_is_appendix_c2(tmp_path):
         for config in configs:
             training = dataclasses.asdict(config.training)
             assert training.pop("max_epochs") >= 20  # far beyond where early stopping acts
-            assert training == {"batch_size": 2048, "learning_rate": 1e-3, "weight_decay": 1e-6, "patience": 3}
+            expected = {"batch_size": 2048, "learning_rate": 1e-3, "weight_decay": 1e-6, "patience": 3}
+            assert training == expected | {"decoupled": False}
             cross_layers = {"cross_layers": 4} if config.model == "dcnv2" else {}
             known = {"hidden": (400, 400), "dropout": 0.2} | cross_layers
             assert {key: config.options[key] for key in known} == known
@@ -240,8 +241,8 @@ def test_what_does_not_exist_is_told_what_does(tmp_path, arguments, error, names
 
 
 def test_a_run_in_a_few_words():
-    assert describe(tiny_config()) == "criteo_like dnn K=4 seed 0"
-    assert describe(tiny_config(seed=2, num_sets=3)) == "criteo_like dnn K=4 x 3 sets seed 2"
+    assert describe(tiny_config()) == "criteo_like dnn K=4 weight decay 1e-06 seed 0"
+    assert describe(tiny_config(seed=2, num_sets=3)) == "criteo_like dnn K=4 x 3 sets weight decay 1e-06 seed 2"
 
 
 # The sweep
@@ -306,8 +307,8 @@ def test_a_run_that_fails_does_not_stop_the_others_and_is_reported_at_the_end(tm
         sweep(configs, store, device="cpu", jobs=1)
     assert str(error.value).splitlines() == [
         "2 of 4 runs failed:",
-        "criteo_like dnn K=4 seed 77: RuntimeError: the disk is on fire",
-        "criteo_like dnn K=4 x 2 sets seed 77: RuntimeError: the disk is on fire",
+        "criteo_like dnn K=4 weight decay 1e-06 seed 77: RuntimeError: the disk is on fire",
+        "criteo_like dnn K=4 x 2 sets weight decay 1e-06 seed 77: RuntimeError: the disk is on fire",
     ]
     assert [store.get(config) is not None for config in configs] == [True, False, False, True]
 
@@ -328,7 +329,10 @@ def test_processes_give_what_one_process_gives(tmp_path):
     scores = []
     for jobs in (1, 2):
         store = RunStore(tmp_path / str(jobs))
-        with pytest.raises(RuntimeError, match=r"1 of 3 runs failed:\ncriteo_like dnn K=4 seed 77: ValueError: rows=5"):
+        with pytest.raises(
+            RuntimeError,
+            match=r"1 of 3 runs failed:\ncriteo_like dnn K=4 weight decay 1e-06 seed 77: ValueError: rows=5",
+        ):
             sweep(configs, store, device="cpu", jobs=jobs)
         records = [store.get(configs[0]), store.get(configs[2])]
         assert store.get(configs[1]) is None

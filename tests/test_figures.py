@@ -271,7 +271,7 @@ def test_the_abundance_figure_shows_learned_beside_random_by_cardinality(collaps
 
 def test_a_title_names_model_size_and_sets(collapse_records):
     (single,) = titles(abundance_figure(collapse_records)[0])
-    assert single == "DCNv2, $K$ = 20, criteo_like (1,000 rows), mean and range over 3 seeds"
+    assert single == "DCNv2, $K$ = 20, criteo_like, synthetic (1,000 rows), mean and range over 3 seeds"
     record = make_record(7, "dnn", 10, 2, spectra=learned_values(7), dataset="avazu_2014")
     assert titles(abundance_figure([record])[0]) == ["DNN, $K$ = 10, 2 sets, avazu_2014 (1,000 rows), seed 7"]
 
@@ -354,7 +354,7 @@ def test_the_published_gains_are_those_of_the_papers_table(dataset, base, larges
         assert published.loc[(model, "ME", 1), "gain"] == 0
     assert set(published["half_interval"]) == {0.0}
     paper = "Criteo" if dataset == "criteo_like" else "Avazu"
-    assert titles(figure) == [f"Published: {paper}", f"Ours: {dataset} (1,000 rows), 3 seeds"]
+    assert titles(figure) == [f"Published: {paper}", f"Ours: {dataset}, synthetic (1,000 rows), 3 seeds"]
 
 
 def test_the_lines_and_intervals_drawn_are_those_of_the_table():

@@ -65,6 +65,7 @@
     const button = element("button", { type: "button", className: "chart-toggle" });
     const toggle = () => {
       button.textContent = figure.classList.toggle("has-chart") ? "Static figure" : "Interactive figure";
+      figure.dispatchEvent(new Event("chart-toggle"));
     };
     button.addEventListener("click", toggle);
     figure.insertBefore(button, figure.querySelector("figcaption"));
@@ -90,15 +91,17 @@
         for (const row of rows) {
           const [ofModel, source] = columns.map((column) => row.cells[column].textContent.trim());
           const keep =
-            (model === "all models" || ofModel === model) && (shown === "both" || source.startsWith(shown));
+            !figure.classList.contains("has-chart") ||
+            ((model === "all models" || ofModel === model) && (shown === "both" || source.startsWith(shown)));
           row.classList.toggle("left-out", !keep);
           kept += keep;
           all += 1;
         }
       }
-      note.textContent = kept < all ? `The tables of this page show ${kept} of ${all} rows: those chosen here.` : "";
+      note.textContent = kept < all ? `Tables below: the rows of this model and source alone, ${kept} of ${all}.` : "";
     };
     view.addSignalListener("model", update);
     view.addSignalListener("shown", update);
+    figure.addEventListener("chart-toggle", update);
   }
 })();

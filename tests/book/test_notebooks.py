@@ -13,7 +13,9 @@ import pytest
 from paper_code import figures
 from paper_code.book import BOOK_FOLDER, execute_book
 from paper_code.claims import Runs, ledger, summary_table
+from paper_code.consistency import published_intervals
 from paper_code.data import prepare_criteo
+from paper_code.decay import absent_table, typical_gradient
 from paper_code.experiments import BOOK, PROFILES, project_path, records_of, run_configs, toy_results
 from paper_code.models import build_model
 from paper_code.runs import RunRecord, RunStore
@@ -53,6 +55,11 @@ FIGURES = {
     "fig10_models": lambda: figures.models_figure(records_of("tables", CRITEO)),
     "fig11_models": lambda: figures.models_figure(records_of("tables", AVAZU)),
     "ablations": lambda: figures.variants_figure(records_of("ablations", CRITEO)),
+    "published_gains": lambda: figures.published_figure(published_intervals()),
+    "optimizer_absent": lambda: figures.decay_figure(
+        absent_table(*typical_gradient(records_of("optimizer", CRITEO)[0]))
+    ),
+    "optimizer": lambda: figures.optimizer_figure({CRITEO: records_of("optimizer", CRITEO)}),
     "gdcn_scalability": lambda: figures.scalability_figure(records_of("gdcn", CRITEO)),
 }
 OF_REAL_ROWS = {
@@ -193,7 +200,7 @@ def test_the_committed_figures_and_tables_are_those_of_the_book():
     folder = project_path("figures")
     names = {*FIGURES, *OF_REAL_ROWS}
     assert {path.stem for path in folder.glob("*.svg")} == {path.stem for path in folder.glob("*.png")} == names
-    assert {path.stem for path in (folder / "data").glob("*.csv")} == names.union(TABLES, ["notebooks"])
+    assert {path.stem for path in (folder / "data").glob("*.csv")} == names.union(TABLES, ["notebooks", "runs"])
     assert sorted(pd.read_csv(folder / "data" / "notebooks.csv")["notebook"]) == [path.stem for path in NOTEBOOKS]
 
 
