@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from paper_code.experiments import WEIGHT_DECAYS
 from paper_code.runs import DataConfig, RunRecord, load_data
 from paper_code.tables import initial_model
+from paper_code.training import seeded
 
 LEARNING_RATE, BETAS, EPSILON = 1e-3, (0.9, 0.999), 1e-8
 
@@ -44,7 +45,8 @@ def typical_gradient(record: RunRecord) -> tuple[float, float]:
     log = load_data(DataConfig(**config["data"]))
     rows = log.split(config["data"]["seed"]).train[: config["training"]["batch_size"]]
     ids = torch.from_numpy(log.ids[rows])
-    F.binary_cross_entropy_with_logits(model(ids), torch.from_numpy(log.labels[rows]).float()).backward()
+    with seeded(torch.device("cpu"), config["seed"]):  # dropout
+        F.binary_cross_entropy_with_logits(model(ids), torch.from_numpy(log.labels[rows]).float()).backward()
     table = model.embedding.weight
     seen = table.grad.abs().sum(dim=1) > 0
     return float(table.detach()[seen].abs().median()), float(table.grad[seen].abs().median())

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from paper_code.decay import LEARNING_RATE, absent_table, absent_weight
-from paper_code.experiments import WEIGHT_DECAYS
+from paper_code.decay import LEARNING_RATE, absent_table, absent_weight, typical_gradient
+from paper_code.experiments import WEIGHT_DECAYS, records_of
 
 
 def by_pytorch(algorithm, weight_decay: float, weight: float, gradient: float, steps: int) -> list[float]:
@@ -42,6 +42,15 @@ def test_coupled_decay_pulls_alike_whatever_its_size_and_decoupled_in_proportion
     assert moved(1e-2, False) / moved(1e-3, False) == pytest.approx(1, abs=0.05)
     assert moved(1e-2, True) / moved(1e-3, True) == pytest.approx(10, rel=1e-3)
     assert moved(1e-3, False) > 1000 * moved(1e-3, True)
+
+
+def test_the_typical_gradient_is_the_same_each_time_and_of_the_embeddings():
+    record = records_of("optimizer", "criteo_like", seeds="0")[0]
+    weight, gradient = typical_gradient(record)
+    assert (weight, gradient) == typical_gradient(record)
+    bound = np.sqrt(6 / (sum(field["cardinality"] for field in record.fields) + record.config["embedding_size"]))
+    assert weight == pytest.approx(bound / 2, rel=0.05)  # the median of |w|, uniform up to the bound
+    assert 0 < gradient < 0.1
 
 
 def test_the_table_has_no_decay_once_and_every_other_twice():
