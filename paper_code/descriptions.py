@@ -267,6 +267,14 @@ def published(data: pd.DataFrame) -> str:
     )
 
 
+def measures(data: pd.DataFrame) -> str:
+    parts = []
+    for comparison, rows in data.groupby("comparison", sort=False):
+        values = [f"{row.measure} {row.mean:.2f}, {row.answer}" for row in rows.itertuples(name="Row")]
+        parts.append(f"{comparison}, claimed {rows['side'].iloc[0]} {rows['bound'].iloc[0]:g}: {'; '.join(values)}")
+    return f"Ratios with intervals, by comparison and measure, and whether the claim holds. {'. '.join(parts)}."
+
+
 def plain_text(value: float) -> str:
     """As one reads it aloud: no e-05."""
     return f"{value:g}" if value == 0 or value >= 1e-4 else f"10^{np.log10(value):.0f}"

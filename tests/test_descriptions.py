@@ -36,6 +36,13 @@ CURVES = pd.DataFrame(
     ],
     columns=["model", "variant", "seed", "epoch", "training_loss", "validation_auc"],
 )
+MEASURES = pd.DataFrame(
+    [
+        ("a over b", "stable rank", 1.25, 1.1, 1.4, "above", 1.0, "yes", 5),
+        ("a over b", "effective rank", 0.75, 0.7, 0.8, "above", 1.0, "against", 5),
+    ],
+    columns=["comparison", "measure", "mean", "low", "high", "side", "bound", "answer", "seeds"],
+)
 OPTIMIZERS = pd.DataFrame(
     [
         ("criteo_like", model, embedding, 4, seed, decay, decoupled, 0.7 + gain, 1, share, 0.5, 0.25)
@@ -144,6 +151,7 @@ CASES = {
     ),
     "models": (lambda: sources(published=PUBLISHED, ours=OURS), ["2 panels", "DCNv2 multi +0.0057", "+0.0005."]),
     "published": (published_intervals, ["Criteo, single: DNN -0.0009 ± 0.0001", "NFwFM +0.0025 ± 0.0007"]),
+    "measures": (lambda: MEASURES, ["a over b, claimed above 1: stable rank 1.25, yes; effective rank 0.75, against"]),
     "decay": (
         lambda: absent_table(0.01, 0.001, steps=100),
         ["After 100 steps", "0.001: -0.00", "decoupled 0.001: -0.0"],

@@ -17,6 +17,7 @@ from paper_code.consistency import published_intervals
 from paper_code.data import prepare_criteo
 from paper_code.decay import absent_table, typical_gradient
 from paper_code.experiments import BOOK, PROFILES, project_path, records_of, run_configs, toy_results
+from paper_code.measures import measures_table
 from paper_code.models import build_model
 from paper_code.runs import RunRecord, RunStore
 
@@ -56,6 +57,9 @@ FIGURES = {
     "fig11_models": lambda: figures.models_figure(records_of("tables", AVAZU)),
     "ablations": lambda: figures.variants_figure(records_of("ablations", CRITEO)),
     "published_gains": lambda: figures.published_figure(published_intervals()),
+    "measures": lambda: figures.measures_figure(
+        measures_table(*(records_of(name, CRITEO) for name in ("evidence_iii", "evidence_iv", "patterns", "optimizer")))
+    ),
     "optimizer_absent": lambda: figures.decay_figure(
         absent_table(*typical_gradient(records_of("optimizer", CRITEO)[0]))
     ),
@@ -212,4 +216,5 @@ def test_the_committed_figures_show_the_committed_records(name):
         (FIGURES | OF_REAL_ROWS)[name]()[1].reset_index(drop=True).replace("", np.nan),  # as a CSV holds no text
         pd.read_csv(folder / "data" / f"{name}.csv"),
     )
+    figures.plt.close("all")
     pd.testing.assert_frame_equal(found, expected, check_dtype=False, rtol=1e-3)

@@ -1,0 +1,66 @@
+"""The measures' comparisons, against the records by the definitions."""
+
+import numpy as np
+import pytest
+
+from paper_code.claims import Runs, with_training
+from paper_code.experiments import records_of
+from paper_code.measures import measures_table, row_normalised_random
+from paper_code.spectra import effective_rank, random_matrix, stable_rank
+
+NAMES = ("evidence_iii", "evidence_iv", "patterns", "optimizer")
+
+
+@pytest.fixture(scope="module")
+def records() -> dict:
+    return {name: records_of(name, "criteo_like") for name in NAMES}
+
+
+@pytest.fixture(scope="module")
+def table(records):
+    return measures_table(*records.values()).set_index(["comparison", "measure"])
+
+
+def test_information_abundance_gives_what_the_ledger_gives(table):
+    """The claims on information abundance are those of Figures 2, 5, 6 and 9a."""
+    found = table.xs("information abundance", level="measure")["answer"]
+    assert found["learned over random"] == "yes"
+    assert found["multi over single, side by side (9a)"] == "yes"
+    assert found["multi over single, per set (9a)"] == "against"
+
+
+def test_a_ratio_is_of_means_over_fields_within_a_seed(records, table):
+    runs = Runs(records["evidence_iv"])
+    ratios = []
+    for dnn, dcnv2 in zip(runs.records_of("dnn"), runs.records_of("dcnv2"), strict=True):
+        means = [
+            np.mean([np.sum(np.square(v)) / np.max(v) ** 2 for v in r.spectra["side_by_side"]]) for r in (dnn, dcnv2)
+        ]
+        ratios.append(means[0] / means[1])
+    row = table.loc[("DNN over DCNv2 (IV)", "stable rank")]
+    assert row["mean"] == pytest.approx(np.mean(ratios))
+    assert row["high"] - row["mean"] == pytest.approx(2.7764 * np.std(ratios, ddof=1) / np.sqrt(5), rel=1e-4)
+
+
+def test_rows_are_normalised_on_both_sides(records, table):
+    record = Runs(with_training([r for r in records["optimizer"] if r.config["model"] == "dcnv2"], 1e-4)).records_of(
+        "dcnv2"
+    )[0]
+    number = len(record.fields) - 1
+    matrix = random_matrix(record.fields[number]["cardinality"], record.config["embedding_size"], number)
+    matrix = matrix / np.sqrt((matrix**2).sum(axis=1, keepdims=True))
+    values = row_normalised_random(record)[number]
+    assert np.sum(values) / np.max(values) > 1
+    assert np.sum(values**2) / np.max(values) ** 2 == pytest.approx(stable_rank(matrix))
+    shares = values / values.sum()
+    assert np.exp(-(shares * np.log(shares)).sum()) == pytest.approx(effective_rank(matrix))
+    plain, normalised = (
+        table.loc[("single 4x, learned over random", f"information abundance{rows}"), "mean"]
+        for rows in ("", ", rows normalised")
+    )
+    assert plain != normalised
+
+
+def test_every_comparison_has_every_measure(table):
+    assert table.groupby(level="comparison", sort=False).size().tolist() == [3] * 5 + [6] * 2
+    assert set(table["seeds"]) == {5}
