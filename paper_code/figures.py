@@ -140,13 +140,13 @@ def save_figure(figure: Figure, data: pd.DataFrame, name: str, folder: str | Pat
         figure.set_layout_engine("none")  # its solution moves a little with every further drawing
         figure.savefig(path, metadata={"Date": None}, transparent=True)
         figure.savefig(folder / f"{name}.png", facecolor="white")
-    svg = inline_svg(path.read_text(encoding="utf-8"), name, alt)
+    svg = labelled_svg(path.read_text(encoding="utf-8"), name, alt)
     path.write_text(svg, encoding="utf-8")
     data.to_csv(folder / "data" / f"{name}.csv", index=False, float_format="%.6g")
     return svg
 
 
-def inline_svg(svg: str, name: str, alt: str) -> str:
+def labelled_svg(svg: str, name: str, alt: str) -> str:
     """Matplotlib's SVG made fit to stand in a page beside others: named, its ids its own, and no rule for the page."""
     svg = re.sub(r'( id="|url\(#|href="#)', rf"\g<1>{name}-", svg)
     rules = re.search(r'\s*<defs>\s*<style type="text/css">\*\{(.*?)\}</style>\s*</defs>', svg)
