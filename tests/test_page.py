@@ -60,4 +60,4 @@ def test_a_figure_is_saved_and_shown_with_its_description(page, tmp_path, monkey
     assert 'aria-label="the sum is 4"' in shown[0]["image/svg+xml"]
     assert shown[0]["image/svg+xml"] == (tmp_path / "x.svg").read_text(encoding="utf-8")
     assert pd.read_csv(tmp_path / "data" / "x.csv")["a"].tolist() == [1, 3]
-    assert not plt.get_fignums()
+    assert figure.number not in plt.get_fignums()
