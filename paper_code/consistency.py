@@ -8,13 +8,13 @@ import pandas as pd
 from scipy import stats
 
 from paper_code.claims import SIGNIFICANT_AUC
+from paper_code.experiments import PAPER_MODELS
 from paper_code.models import MODEL_LABELS
 from paper_code.published import NFWFM_AVAZU_10X_GB, PUBLISHED_AVERAGE_GAIN, published_auc
 from paper_code.sizes import nfwfm_on_avazu
 
 RUNS = 3  # of every published value (Appendix C.2)
 LOGS = ("Criteo", "Avazu")
-MODELS = ("dnn", "ipnn", "nfwfm", "xdeepfm", "dcnv2", "finalmlp")
 
 
 @dataclass(frozen=True)
@@ -30,8 +30,10 @@ class Statement:
 
 def auc(log: str) -> pd.DataFrame:
     """Tables 3 and 4: test AUC by (model, embedding) and size; the base, of one set, is both embeddings'."""
-    table = published_auc(log.lower(), MODELS).pivot(index=["model", "embedding"], columns="scale", values="auc_mean")
-    for model in MODELS:
+    table = published_auc(log.lower(), PAPER_MODELS).pivot(
+        index=["model", "embedding"], columns="scale", values="auc_mean"
+    )
+    for model in PAPER_MODELS:
         table.loc[(model, "ME"), 1] = table.loc[(model, "SE"), 1]
     return table
 
@@ -46,7 +48,7 @@ def statements() -> list[Statement]:
     """All statements, in the order of the paper."""
     found = []
     drop_models, rise_models = ["dnn", "xdeepfm", "finalmlp"], ["dcnv2", "nfwfm"]
-    rising = {log: [m for m in MODELS if gain_of_largest(log, "SE")[m] > 0] for log in LOGS}
+    rising = {log: [m for m in PAPER_MODELS if gain_of_largest(log, "SE")[m] > 0] for log in LOGS}
     for log in LOGS:
         others = [MODEL_LABELS[model] for model in rising[log] if model not in rise_models]
         names = ", ".join(MODEL_LABELS[model] for model in rising[log])
@@ -94,9 +96,9 @@ def everywhere() -> list[Statement]:
         has_10x = multi[multi[10].notna()]
         best = [MODEL_LABELS[m] for m in has_10x.index if not has_10x.loc[m, 10] > has_10x.loc[m, [1, 2, 3, 4]].max()]
         steps = multi.diff(axis=1)
-        falls = [f"{MODEL_LABELS[m]} {s}x" for m in MODELS for s in steps.columns[1:] if steps.loc[m, s] <= 0]
+        falls = [f"{MODEL_LABELS[m]} {s}x" for m in PAPER_MODELS for s in steps.columns[1:] if steps.loc[m, s] <= 0]
         behind = multi - single
-        worse = [f"{MODEL_LABELS[m]} {s}x" for m in MODELS for s in behind.columns[1:] if behind.loc[m, s] <= 0]
+        worse = [f"{MODEL_LABELS[m]} {s}x" for m in PAPER_MODELS for s in behind.columns[1:] if behind.loc[m, s] <= 0]
         for words, printed, exceptions in (
             (f"Multi embedding is best at 10x for every model, {log}", "always", best),
             (f"Multi embedding improves with every growth of the size, {log}", "consistent", falls),
@@ -126,7 +128,7 @@ def published_intervals() -> pd.DataFrame:
     """
     rows = []
     for log in LOGS:
-        table = published_auc(log.lower(), MODELS).set_index(["model", "embedding", "scale"])
+        table = published_auc(log.lower(), PAPER_MODELS).set_index(["model", "embedding", "scale"])
         for (model, embedding), sizes in table.groupby(level=["model", "embedding"], sort=False):
             base, end = table.loc[(model, "SE", 1)], sizes.iloc[-1]
             parts = np.array([base["auc_std"], end["auc_std"]]) ** 2 / RUNS

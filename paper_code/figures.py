@@ -24,7 +24,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from scipy import stats
 from torch import nn
 
 from paper_code.experiments import project_path
@@ -39,6 +38,7 @@ from paper_code.tables import (
     curves_table,
     field_abundance,
     field_measures,
+    half_interval,
     initial_patterns,
     initial_set_abundance,
     initial_spectra,
@@ -873,7 +873,7 @@ def optimizer_lines(table: pd.DataFrame) -> pd.DataFrame:
         lines = pd.concat([rows, start[start["model"] != "ffm"]])
         groups = lines.groupby(["dataset", "model", "embedding", "decoupled", "weight_decay"], sort=False)[measure]
         found = groups.agg(["mean", "std", "count"]).reset_index().sort_values("weight_decay", kind="stable")
-        half = stats.t.ppf(0.975, found["count"].clip(lower=2) - 1) * found["std"] / np.sqrt(found["count"])
+        half = half_interval(found["std"], found["count"])
         found = found.assign(measure=measure, half_interval=half.fillna(0), seeds=found["count"])
         frames.append(found.drop(columns=["std", "count"]))
     return pd.concat(frames, ignore_index=True)
@@ -946,7 +946,7 @@ def gains(table: pd.DataFrame) -> pd.DataFrame:
 def by_size(table: pd.DataFrame, value: str) -> pd.DataFrame:
     """Mean over the seeds of a column and half its 95 % interval, by model, variant, embedding and scale."""
     summary = table.groupby(LINE_KEYS, sort=False)[value].agg(["mean", "std", "count"]).reset_index()
-    half = stats.t.ppf(0.975, summary["count"].clip(lower=2) - 1) * summary["std"] / np.sqrt(summary["count"])
+    half = half_interval(summary["std"], summary["count"])
     summary = summary.assign(**{value: summary["mean"]}, half_interval=half.fillna(0), seeds=summary["count"])
     return sorted_lines(summary[[*LINE_KEYS, value, "half_interval", "seeds"]])
 

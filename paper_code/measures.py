@@ -8,13 +8,7 @@ import pandas as pd
 from paper_code.claims import Effect, Runs, with_training
 from paper_code.experiments import PRIOR_PRECISION
 from paper_code.runs import RunRecord
-from paper_code.spectra import (
-    effective_rank_of,
-    information_abundance_of,
-    random_matrix,
-    singular_values,
-    stable_rank_of,
-)
+from paper_code.spectra import effective_rank_of, information_abundance_of, stable_rank_of
 from paper_code.tables import of_sets, random_spectra
 
 CONFIDENCE = 0.95
@@ -33,21 +27,12 @@ def mean_over_fields(record: RunRecord, measure: Callable, per_set: bool = False
     return float(np.mean([measure(values) for fields in spectra for values in fields]))
 
 
-def row_normalised_random(record: RunRecord) -> list[np.ndarray]:
-    """[field] -> singular values of a random matrix of the field's shape, every row divided by its norm."""
-    size, found = record.config["embedding_size"] * record.config["num_sets"], []
-    for number, field in enumerate(record.fields):
-        matrix = random_matrix(field["cardinality"], size, number)
-        found.append(singular_values(matrix / np.linalg.norm(matrix, axis=1, keepdims=True)))
-    return found
-
-
 def shares(records: Sequence[RunRecord], measure: Callable, normalised: bool = False) -> list[float]:
     """Of every record the measure over that of random matrices of the same shapes, mean over the fields."""
     found = []
     for record in records:
         learned = record.spectra["row_normalised" if normalised else "side_by_side"]
-        random = row_normalised_random(record) if normalised else random_spectra(record)
+        random = random_spectra(record, normalised)
         found.append(float(np.mean([measure(a) / measure(b) for a, b in zip(learned, random, strict=True)])))
     return found
 

@@ -203,15 +203,20 @@ def of_sets(record: RunRecord) -> list[list[list[float]]]:
 
 
 @lru_cache(maxsize=1024)
-def random_spectrum(rows: int, columns: int, seed: int) -> np.ndarray:
-    """Singular values of a random (rows, columns) matrix; kept, for a notebook asks for the same ones several times."""
-    return singular_values(random_matrix(rows, columns, seed))
+def random_spectrum(rows: int, columns: int, seed: int, row_normalised: bool = False) -> np.ndarray:
+    """Singular values of a random (rows, columns) matrix; kept, for a notebook asks for the same ones several times.
+
+    row_normalised: every row divided by its norm first.
+    """
+    matrix = random_matrix(rows, columns, seed)
+    return singular_values(matrix / np.linalg.norm(matrix, axis=1, keepdims=True) if row_normalised else matrix)
 
 
-def random_spectra(record: RunRecord) -> list[np.ndarray]:
+def random_spectra(record: RunRecord, row_normalised: bool = False) -> list[np.ndarray]:
     """[field] -> singular values of a random matrix of the shape of the field's, all sets side by side."""
     size = record.config["embedding_size"] * record.config["num_sets"]
-    return [random_spectrum(field["cardinality"], size, number) for number, field in enumerate(record.fields)]
+    sizes = [field["cardinality"] for field in record.fields]
+    return [random_spectrum(rows, size, number, row_normalised) for number, rows in enumerate(sizes)]
 
 
 @lru_cache(maxsize=256)
@@ -472,9 +477,14 @@ def optimizer_summary(records: Sequence[RunRecord]) -> pd.DataFrame:
     return found.rename(columns={"weight_decay": "weight decay", "decoupled": "how"})
 
 
+def half_interval(deviation, count):
+    """Half of Student's t 95 % interval of a mean, from the standard deviation and the number of values; NaN of one."""
+    return stats.t.ppf(0.975, np.maximum(count, 2) - 1) * deviation / np.sqrt(count)
+
+
 def mean_text(values: pd.Series, digits: str) -> str:
     """The mean over the seeds and half of its 95 % confidence interval."""
-    half = stats.t.ppf(0.975, len(values) - 1) * values.std() / np.sqrt(len(values)) if len(values) > 1 else np.nan
+    half = half_interval(values.std(), len(values))
     return f"{values.mean():{digits}} ± {half:{digits.lstrip('+')}}"
 
 

@@ -5,8 +5,9 @@ import pytest
 
 from paper_code.claims import Runs, with_training
 from paper_code.experiments import records_of
-from paper_code.measures import measures_table, row_normalised_random
+from paper_code.measures import measures_table
 from paper_code.spectra import effective_rank, random_matrix, stable_rank
+from paper_code.tables import random_spectra
 
 NAMES = ("evidence_iii", "evidence_iv", "patterns", "optimizer")
 
@@ -49,7 +50,7 @@ def test_rows_are_normalised_on_both_sides(records, table):
     number = len(record.fields) - 1
     matrix = random_matrix(record.fields[number]["cardinality"], record.config["embedding_size"], number)
     matrix = matrix / np.sqrt((matrix**2).sum(axis=1, keepdims=True))
-    values = row_normalised_random(record)[number]
+    values = random_spectra(record, row_normalised=True)[number]
     assert np.sum(values) / np.max(values) > 1
     assert np.sum(values**2) / np.max(values) ** 2 == pytest.approx(stable_rank(matrix))
     shares = values / values.sum()
