@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from paper_code.models.ctr_model import CTRModel
+from paper_code.models.interactions import CrossNetwork
 
 
 @dataclass(frozen=True)
@@ -155,7 +156,7 @@ class Penalty(nn.Module):
 
 
 def cross_layers(model: CTRModel, regularizer: str) -> nn.ModuleList:
-    """The model's cross layers. Raises ValueError if it has no projections W_{i->j}."""
-    if not hasattr(model.interaction, "projections"):
-        raise ValueError(f"regularizer {regularizer} is on projections W_i->j, which dcnv2 and gdcn have")
+    """The model's cross layers. Raises ValueError if it has none."""
+    if not isinstance(model.interaction, CrossNetwork):
+        raise ValueError(f"regularizer {regularizer} is on the cross layers' projections W_i->j, of dcnv2 and gdcn")
     return model.interaction.layers

@@ -273,8 +273,10 @@ def test_impossible_settings_are_refused(name, weight):
 @pytest.mark.parametrize(
     ("name", "model_name", "num_sets", "options", "message"),
     [
-        ("unitary", "dnn", 1, {}, "projections W_i->j, which dcnv2 and gdcn have"),
-        ("norm_divergence", "ipnn", 2, {}, "projections W_i->j, which dcnv2 and gdcn have"),
+        ("unitary", "dnn", 1, {}, "cross layers' projections W_i->j, of dcnv2 and gdcn"),
+        ("unitary", "rankmixer", 1, {}, "cross layers' projections W_i->j, of dcnv2 and gdcn"),
+        ("norm_divergence", "rankmixer", 2, {}, "cross layers' projections W_i->j, of dcnv2 and gdcn"),
+        ("norm_divergence", "ipnn", 2, {}, "cross layers' projections W_i->j, of dcnv2 and gdcn"),
         ("norm_divergence", "dcnv2", 1, {}, "expected num_sets > 1"),
         ("norm_divergence", "dcnv2", 4, {"shared_interaction": True}, "no shared_interaction"),
         ("subspace_similarity", "dcnv2", 1, {}, "expected num_sets > 1"),

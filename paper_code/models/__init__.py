@@ -19,6 +19,7 @@ from paper_code.models.interactions import (
     GatedCrossNetwork,
     InnerProducts,
     PairwiseProducts,
+    TokenMixer,
     TwoStreams,
 )
 
@@ -49,6 +50,7 @@ MODELS = {
     "ffm": Architecture("FFM", FieldAwareProducts, SumHead, base_size=8, factorization_machine=True),
     "fm": Architecture("FM", PairwiseProducts, SumHead, factorization_machine=True),
     "gdcn": Architecture("GDCN", GatedCrossNetwork),
+    "rankmixer": Architecture("RankMixer", TokenMixer),
 }
 MODEL_LABELS = {name: architecture.label for name, architecture in MODELS.items()}
 
@@ -65,13 +67,14 @@ def keyword_options(part: type[nn.Module]) -> dict:
 
 
 def model_options(name: str) -> dict:
-    """The options of a model with the paper's values: those of its head and its interaction, and shared_interaction if
-    it can have several sets."""
+    """The options of a model with the paper's values: those of its head and its interaction, embedding_std, and
+    shared_interaction if it can have several sets."""
     if name not in MODELS:
         raise ValueError(f"model {name!r} does not exist; the models are {', '.join(MODELS)}")
     architecture = MODELS[name]
     shared = {} if architecture.factorization_machine else {"shared_interaction": False}
-    return keyword_options(architecture.head) | keyword_options(architecture.interaction) | shared
+    further = keyword_options(MultiEmbedding) | shared
+    return keyword_options(architecture.head) | keyword_options(architecture.interaction) | further
 
 
 def complete_options(name: str, options: dict) -> dict:
@@ -92,7 +95,8 @@ def build_model(
 
     name: one of MODELS. cardinalities: D_i of every field. embedding_size: K. num_sets: M; 1 is single embedding.
     options: see `model_options`; the defaults are the paper's (Appendix C.2). shared_interaction: one interaction and
-    one projection for all sets, instead of one per set (the ablation of the paper's later version).
+    one projection for all sets, instead of one per set (the ablation of the paper's later version). embedding_std: see
+    `MultiEmbedding`.
     Raises ValueError for an unknown model or option, for sizes below 1, and for sizes that the model cannot have.
 
     Example: `build_model("dnn", [5, 300], embedding_size=10)(torch.tensor([[4, 299]]))` is one logit.
@@ -106,6 +110,8 @@ def build_model(
     architecture = MODELS[name]
     if architecture.factorization_machine and num_sets > 1:
         raise ValueError(f"num_sets={num_sets}: {name} has no multi-embedding form (Appendix B); expected num_sets=1")
+    if options.get("shared_interaction") and options.get("ensemble"):
+        raise ValueError("the members of an ensemble share nothing; expected shared_interaction or ensemble, not both")
     own_sets = 1 if options.get("shared_interaction") else num_sets
 
     def options_of(part: type[nn.Module]) -> dict:
@@ -113,7 +119,7 @@ def build_model(
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        embedding = MultiEmbedding(cardinalities, embedding_size, num_sets)
+        embedding = MultiEmbedding(cardinalities, embedding_size, num_sets, **options_of(MultiEmbedding))
         interaction = architecture.interaction(
             own_sets, len(cardinalities), embedding_size, **options_of(architecture.interaction)
         )

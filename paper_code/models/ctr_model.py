@@ -44,18 +44,21 @@ class CTRModel(nn.Module):
 
     def sub_embeddings(self) -> list[list[list[Tensor | None]]]:
         """[set][i][j] -> E_i^{->j}, the sub-embedding of field i for field j (Section 4.1): (D_i, K) for DCNv2 and
-        GDCN, (D_i, K / (N - 1)) for FFM, which has none (None) for i = j.
+        GDCN, (D_i, head size) for RankMixer, (D_i, K / (N - 1)) for FFM, which has none (None) for i = j.
 
         Raises TypeError for a model whose interaction has none.
         """
-        return self.of_interaction("sub_embeddings", "sub-embeddings", "DCNv2, GDCN and FFM")(self.embedding_matrices())
+        models = "DCNv2, GDCN, RankMixer and FFM"
+        return self.of_interaction("sub_embeddings", "sub-embeddings", models)(self.embedding_matrices())
 
     def interaction_patterns(self) -> Tensor:
-        """(sets, i, j) -> Frobenius norm of W_{i->j}^(m), of the first cross layer (Section 5.3, Figure 9c).
+        """(sets, i, j) -> Frobenius norm of W_{i->j}^(m), of the first cross layer (Section 5.3, Figure 9c) or of
+        RankMixer's tokens.
 
         Raises TypeError for a model whose interaction has no such projections.
         """
-        return torch.linalg.matrix_norm(self.of_interaction("projections", "projections W_i->j", "DCNv2 and GDCN")())
+        models = "DCNv2, GDCN and RankMixer"
+        return torch.linalg.matrix_norm(self.of_interaction("projections", "projections W_i->j", models)())
 
     def of_interaction(self, method: str, what: str, models: str):
         if not hasattr(self.interaction, method):

@@ -12,17 +12,28 @@ class MultiEmbedding(nn.Module):
     """M sets of embeddings of N fields (Section 5.1) as one table of shape (sum D_i, M * K); M = 1 is the usual table.
 
     Row `offset_i + x` holds value x of field i, columns m*K to (m+1)*K its embedding in set m. Every set is initialised
-    as a table of its own: Xavier-uniform over (sum D_i, K). Parameters: M K sum D_i.
+    as a table of its own: Xavier-uniform over (sum D_i, K), as in the authors' code, the paper being silent; with
+    embedding_std: normal with that standard deviation. Parameters: M K sum D_i.
     """
 
-    def __init__(self, cardinalities: Sequence[int], embedding_size: int, num_sets: int):
+    def __init__(
+        self,
+        cardinalities: Sequence[int],
+        embedding_size: int,
+        num_sets: int,
+        *,
+        embedding_std: float | None = None,
+    ):
         super().__init__()
         self.cardinalities = list(cardinalities)
         self.embedding_size, self.num_sets = embedding_size, num_sets
         rows = sum(cardinalities)
         self.weight = nn.Parameter(torch.empty(rows, num_sets * embedding_size))
         bound = math.sqrt(6 / (rows + embedding_size))
-        nn.init.uniform_(self.weight, -bound, bound)
+        if embedding_std is None:
+            nn.init.uniform_(self.weight, -bound, bound)
+        else:
+            nn.init.normal_(self.weight, std=embedding_std)
         offsets = torch.tensor([0, *self.cardinalities[:-1]]).cumsum(0)
         self.register_buffer("offsets", offsets.to(torch.int32), persistent=False)
 

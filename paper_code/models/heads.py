@@ -17,20 +17,39 @@ class MeanHead(nn.Module):
     A hidden block per set, the mean over the sets, the other hidden blocks, one linear output. With one set this is the
     MLP of the single-embedding model, so multi embedding has one MLP layer fewer after the mean.
 
+    ensemble: no mean; every set has an MLP of its own and is a model of its own, a member of an ensemble whose members
+    are trained side by side.
+
     Parameters, for F features and hidden (H_1, ..., H_n):
-    M H_1 (F + 3) + sum over l > 1 of H_l (H_{l-1} + 3) + H_n + 1.
+    M H_1 (F + 3) + sum over l > 1 of H_l (H_{l-1} + 3) + H_n + 1, all times M for an ensemble.
     """
 
-    def __init__(self, num_sets: int, in_features: int, *, hidden: tuple[int, ...] = (400, 400), dropout: float = 0.2):
+    def __init__(
+        self,
+        num_sets: int,
+        in_features: int,
+        *,
+        hidden: tuple[int, ...] = (400, 400),
+        dropout: float = 0.2,
+        ensemble: bool = False,
+    ):
         super().__init__()
+        self.ensemble = ensemble
         self.projection = HiddenBlock(num_sets, in_features, hidden[0], dropout)
-        blocks = [HiddenBlock(1, a, b, dropout) for a, b in pairwise(hidden)]
-        self.mlp = nn.Sequential(*blocks, SetLinear(1, hidden[-1], 1))
+        sets = num_sets if ensemble else 1
+        blocks = [HiddenBlock(sets, a, b, dropout) for a, b in pairwise(hidden)]
+        self.mlp = nn.Sequential(*blocks, SetLinear(sets, hidden[-1], 1))
 
     def forward(self, combined: Tensor) -> Tensor:
-        """(batch, sets, features) h^(m) before the projection -> (batch,) logits."""
-        mean = self.projection(combined).mean(dim=1, keepdim=True)
-        return self.mlp(mean).flatten()
+        """(batch, sets, features) h^(m) before the projection -> (batch,) logits.
+
+        Of an ensemble the mean over the members' logits; in training (batch, sets), each member's own.
+        """
+        projected = self.projection(combined)
+        if self.ensemble:
+            logits = self.mlp(projected).squeeze(2)
+            return logits if self.training else logits.mean(dim=1)
+        return self.mlp(projected.mean(dim=1, keepdim=True)).flatten()
 
 
 class CompressedHead(nn.Module):

@@ -11,7 +11,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from paper_code.models.layers import CrossLayer, GatedCrossLayer, HiddenBlock, SetBatchNorm
+from paper_code.models.layers import CrossLayer, GatedCrossLayer, HiddenBlock, MixerBlock, SetBatchNorm, SetLinear
 
 Matrices = list[list[Tensor]]
 
@@ -151,11 +151,7 @@ class CrossNetwork(nn.Module):
 
     def sub_embeddings(self, matrices: Matrices) -> list[list[list[Tensor]]]:
         """[set][i][j] -> E_i^{->j} = E_i W_{i->j}^T of shape (D_i, K) (Evidence II)."""
-        projections = self.projections().expand(len(matrices), -1, -1, -1, -1)
-        return [
-            [list(torch.einsum("dk,jlk->jdl", matrix, w)) for matrix, w in zip(of_set, of_projections, strict=True)]
-            for of_set, of_projections in zip(matrices, projections, strict=True)
-        ]
+        return projected(matrices, self.projections())
 
 
 class GatedCrossNetwork(CrossNetwork):
@@ -165,6 +161,45 @@ class GatedCrossNetwork(CrossNetwork):
     """
 
     layer = GatedCrossLayer
+
+
+class TokenMixer(nn.Module):
+    """RankMixer (Zhu et al., 2025): x_i = W_i e_i + b_i, blocks on these tokens, h = the mean over the last tokens.
+
+    A token per field, of N heads of size k, so of size D = N k. The paper sets D freely; k = floor(K / 5), at least 1,
+    is our choice, so that D grows in proportion to K. blocks: L, 2 in the paper's models; expansion: r, of the FFNs'
+    hidden size r D, our choice too.
+    Parameters: M D (N (K + 1) + L (N (2 r D + r + 1) + 4)); out_features = D.
+    """
+
+    parts = 5  # of an embedding's size, of which a head has one
+
+    def __init__(self, num_sets: int, num_fields: int, embedding_size: int, *, blocks: int = 2, expansion: int = 2):
+        super().__init__()
+        if min(blocks, expansion) < 1:
+            raise ValueError(f"blocks is {blocks} and expansion is {expansion}, expected at least 1")
+        self.num_fields, self.head_size = num_fields, max(1, embedding_size // self.parts)
+        self.out_features = num_fields * self.head_size
+        # every field of every set is a set of the linear layer, in the order of the sets
+        self.tokenisation = SetLinear(num_sets * num_fields, embedding_size, self.out_features)
+        self.blocks = nn.Sequential(
+            *(MixerBlock(num_sets, num_fields, self.out_features, expansion) for _ in range(blocks))
+        )
+
+    def forward(self, embeddings: Tensor) -> Tensor:
+        tokens = self.tokenisation(embeddings.flatten(1, 2)).unflatten(1, embeddings.shape[1:3])
+        return self.blocks(tokens).mean(dim=2)
+
+    def projections(self) -> Tensor:
+        """W_{i->j}, the rows of W_i for head j, which the first mixing gives to token j, as a view:
+        (sets, i, j, head size, size).
+        """
+        weight = self.tokenisation.weight.unflatten(0, (-1, self.num_fields))
+        return weight.unflatten(3, (-1, self.head_size)).permute(0, 1, 3, 4, 2)
+
+    def sub_embeddings(self, matrices: Matrices) -> list[list[list[Tensor]]]:
+        """[set][i][j] -> E_i^{->j} = E_i W_{i->j}^T of shape (D_i, head size), b_i aside (as Evidence II)."""
+        return projected(matrices, self.projections())
 
 
 class TwoStreams(nn.Module):
@@ -243,3 +278,12 @@ class FieldAwareProducts(nn.Module):
 def by_coordinate(embeddings: Tensor) -> Tensor:
     """(batch, sets, fields, size) -> (sets, fields, batch * size), for what treats every coordinate alone."""
     return embeddings.permute(1, 2, 0, 3).flatten(2)
+
+
+def projected(matrices: Matrices, projections: Tensor) -> list[list[list[Tensor]]]:
+    """[set][i][j] -> E_i W_{i->j}^T, of projections (sets, i, j, size of j, size of i), or one set's for all."""
+    projections = projections.expand(len(matrices), -1, -1, -1, -1)
+    return [
+        [list(torch.einsum("dk,jlk->jdl", matrix, w)) for matrix, w in zip(of_set, of_projections, strict=True)]
+        for of_set, of_projections in zip(matrices, projections, strict=True)
+    ]

@@ -8,6 +8,7 @@ import math
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 
 def set_linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -43,6 +44,19 @@ class SetBatchNorm(nn.BatchNorm1d):
 
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(x.reshape(-1, self.num_features)).view(x.shape)
+
+
+class SetLayerNorm(nn.Module):
+    """Layer normalisation of every token; weight and bias, one and zero at the start, are (sets, features)."""
+
+    def __init__(self, num_sets: int, features: int):
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(num_sets, features))
+        self.bias = nn.Parameter(torch.zeros(num_sets, features))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(batch, sets, tokens, features) -> the same."""
+        return torch.addcmul(self.bias.unsqueeze(1), F.layer_norm(x, x.shape[3:]), self.weight.unsqueeze(1))
 
 
 class HiddenBlock(nn.Sequential):
@@ -104,6 +118,35 @@ class GatedCrossLayer(CrossLayer):
 
     def forward(self, x0: Tensor, x: Tensor) -> Tensor:
         return torch.addcmul(x, x0, self.linear(x) * torch.sigmoid(set_linear(x, self.gate)))
+
+
+class MixerBlock(nn.Module):
+    """A block of RankMixer per set: S = LN(mix_tokens(X) + X), X' = LN(PFFN(S) + S).
+
+    PFFN is for every token, of size D, two linear layers of its own with GELU in between; expansion: r, of its hidden
+    size r D. Parameters, for T tokens and M sets: M D (T (2 r D + r + 1) + 4).
+    """
+
+    def __init__(self, num_sets: int, num_tokens: int, token_size: int, expansion: int):
+        super().__init__()
+        # every token of every set is a set of the linear layers, in the order of the sets
+        self.inner = SetLinear(num_sets * num_tokens, token_size, expansion * token_size)
+        self.outer = SetLinear(num_sets * num_tokens, expansion * token_size, token_size)
+        self.mixing_norm, self.ffn_norm = SetLayerNorm(num_sets, token_size), SetLayerNorm(num_sets, token_size)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(batch, sets, tokens, size) -> the same."""
+        s = self.mixing_norm(mix_tokens(x) + x)
+        ffn = self.outer(F.gelu(self.inner(s.flatten(1, 2))))
+        return self.ffn_norm(ffn.view_as(s) + s)
+
+
+def mix_tokens(x: Tensor) -> Tensor:
+    """RankMixer's multi-head token mixing: (batch, sets, tokens, size) -> the same.
+
+    Every token is split into as many heads as there are tokens; the new token h is head h of all tokens in their order.
+    """
+    return x.unflatten(3, (x.shape[2], -1)).transpose(2, 3).flatten(3)
 
 
 def xavier_uniform_(weight: Tensor) -> None:

@@ -8,7 +8,7 @@ from torch import nn
 from paper_code.models import MODELS, build_model
 
 CARDINALITIES = [5, 7, 40, 11]
-N, K = len(CARDINALITIES), 6
+N, K = len(CARDINALITIES), 12
 MULTI = [name for name, architecture in MODELS.items() if not architecture.factorization_machine]
 CASES = [
     *((name, num_sets, {}) for name in MODELS for num_sets in (1, 4) if num_sets == 1 or name in MULTI),
@@ -18,6 +18,8 @@ CASES = [
     ("dcnv2", 1, {"block_scales": True}),
     ("dcnv2", 4, {"block_scales": True, "cross_layers": 1}),
     ("gdcn", 4, {"block_scales": True}),
+    ("rankmixer", 1, {"blocks": 1, "expansion": 1}),
+    ("rankmixer", 4, {"blocks": 3, "expansion": 3}),
     ("xdeepfm", 1, {"cin_layers": (3,)}),
     ("xdeepfm", 4, {"cin_layers": (4, 2, 3)}),
     *(
@@ -116,6 +118,29 @@ def cross_network(interaction, m, e):
     return x
 
 
+def layer_norm(norm, m: int, x: torch.Tensor) -> torch.Tensor:
+    """Of one token in set m."""
+    mean = x.mean()
+    return (x - mean) / ((x - mean).square().mean() + 1e-5).sqrt() * norm.weight[m] + norm.bias[m]
+
+
+def token_mixer(interaction, m, e):
+    def linear(layer, t, x):
+        return layer.weight[m * N + t].T @ x + layer.bias[m * N + t]
+
+    def gelu(x):
+        return x * (1 + torch.erf(x / 2**0.5)) / 2
+
+    size = max(1, K // 5)
+    tokens = [linear(interaction.tokenisation, i, e[i]) for i in range(N)]
+    for block in interaction.blocks:
+        mixed = [torch.cat([token[h * size : (h + 1) * size] for token in tokens]) for h in range(N)]
+        s = [layer_norm(block.mixing_norm, m, a + b) for a, b in zip(mixed, tokens, strict=True)]
+        ffn = [linear(block.outer, t, gelu(linear(block.inner, t, s[t]))) for t in range(N)]
+        tokens = [layer_norm(block.ffn_norm, m, a + b) for a, b in zip(ffn, s, strict=True)]
+    return sum(tokens) / N
+
+
 def pairwise_sum(interaction, m, e):
     return sum((e[i] * e[j]).sum() for i in range(N) for j in range(i + 1, N)).reshape(1)
 
@@ -134,6 +159,7 @@ INTERACTIONS = {
     "xdeepfm": lambda interaction, m, e: torch.cat(e),
     "dcnv2": cross_network,
     "gdcn": cross_network,
+    "rankmixer": token_mixer,
     "finalmlp": lambda interaction, m, e: torch.cat(e),
     "fm": pairwise_sum,
     "ffm": field_aware_sum,
@@ -264,9 +290,24 @@ def permuted(name: str, model) -> nn.Module:
                 move(f"interaction.layers.{number}.{part}", 1, features)
                 move(f"interaction.layers.{number}.{part}", 2, features)
             move(f"interaction.layers.{number}.bias", 1, features)
+    if name == "rankmixer":
+        move_tokens(state, model.embedding.num_sets)
     other = random_model(name, model.embedding.num_sets, cardinalities)
     other.load_state_dict(state)
     return other
+
+
+def move_tokens(state: dict, num_sets: int) -> None:
+    """RankMixer: every field's layers, and the heads of every token of size D, of which fields are the order too."""
+    layers = torch.tensor([m * N + i for m in range(num_sets) for i in ORDER])
+    heads = torch.tensor([i * (K // 5) + k for i in ORDER for k in range(K // 5)])
+    for key in state:
+        if "tokenisation" in key or "inner" in key or "outer" in key:
+            state[key] = state[key][layers]
+        if "inner.weight" in key or "head.projection.0.weight" in key:
+            state[key] = state[key][:, heads]
+        if "tokenisation" in key or "outer" in key or "_norm" in key:
+            state[key] = state[key][..., heads]
 
 
 def move_sub_embeddings(state: dict, cardinalities: list[int]) -> None:

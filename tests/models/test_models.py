@@ -1,10 +1,13 @@
 """Sizes, initial weights, parts and errors of the models; test_equations.py has what they compute."""
 
+import numpy as np
 import pytest
 import torch
 
 from paper_code.models import MODELS, base_embedding_size, build_model, model_options
-from paper_code.models.layers import HiddenBlock
+from paper_code.models.layers import HiddenBlock, mix_tokens
+from paper_code.runs import measure, sub_embedding_information_abundance
+from paper_code.spectra import information_abundance
 
 CARDINALITIES = [5, 7, 40, 11]
 N = len(CARDINALITIES)
@@ -46,6 +49,10 @@ def parameters_besides_embeddings(name: str, n: int, k: int, m: int) -> int:
         return mlp_parameters(m, n * k + n * (n - 1) // 2)
     if name == "nfwfm":  # weights of ordered pairs, batch normalisation
         return m * (n * n + 2 * k) + mlp_parameters(m, k)
+    if name == "rankmixer":  # tokens; of two blocks the FFNs' two layers and twice the layer normalisation
+        d = n * (k // 5)
+        block = n * (d * 2 * d + 2 * d + 2 * d * d + d) + 2 * 2 * d
+        return m * (n * (k * d + d) + 2 * block) + mlp_parameters(m, d)
     own = {
         "dnn": 0,
         "xdeepfm": m * (16 * (n * n + 1) + 16 * (16 * n + 1)) + 33,
@@ -132,6 +139,28 @@ def test_every_set_is_initialised_as_a_table_of_its_own():
     assert 0.999 * bound < largest <= bound
 
 
+@pytest.mark.parametrize("std", [1.0, 1e-4])
+def test_embeddings_start_normal_if_asked(std):
+    weight = build_model("dnn", [20_000, 10_000], 10, 4, embedding_std=std).embedding.weight
+    assert weight.std().item() == pytest.approx(std, rel=0.01)
+    assert weight.mean().item() == pytest.approx(0, abs=0.01 * std)
+
+
+def test_an_ensemble_has_the_parameters_of_its_members():
+    one, four = (build_model("dcnv2", CARDINALITIES, K, m, hidden=HIDDEN, ensemble=m > 1) for m in (1, 4))
+    assert sum(p.numel() for p in four.parameters()) == 4 * sum(p.numel() for p in one.parameters())
+
+
+def test_an_ensemble_gives_the_mean_of_the_logits_that_it_is_trained_on():
+    model = build_model("dnn", CARDINALITIES, K, 3, hidden=HIDDEN, dropout=0.0, ensemble=True)
+    ids = random_ids(5, torch.Generator().manual_seed(0))
+    for norm in (m for m in model.modules() if isinstance(m, torch.nn.BatchNorm1d)):
+        norm.eval()
+    assert model(ids).shape == (5, 3)
+    head = model.head
+    torch.testing.assert_close(model.eval()(ids), head.train()(model.interaction(model.embedding(ids))).mean(dim=1))
+
+
 def test_cross_layers_start_as_the_authors_do():
     layer = build_model("dcnv2", CARDINALITIES, 50, 2).interaction.layers[0]
     bound = (6 / (2 * N * 50)) ** 0.5
@@ -144,6 +173,26 @@ def test_the_gate_of_gdcn_starts_as_the_cross_layer_does():
     bound = (6 / (2 * N * 50)) ** 0.5
     assert 0.99 * bound < layer.gate.abs().max().item() <= bound
     assert not torch.equal(layer.gate, layer.weight)
+
+
+def test_tokens_and_their_ffns_start_as_torch_linear_does_and_layer_normalisation_as_torch_does():
+    interaction = build_model("rankmixer", CARDINALITIES, 50, 2).interaction
+    for block in interaction.blocks:
+        for layer, size in ((interaction.tokenisation, 50), (block.inner, N * 10), (block.outer, 2 * N * 10)):
+            assert layer.weight.shape[:2] == (2 * N, size)
+            assert 0.99 * size**-0.5 < layer.weight.abs().max().item() <= size**-0.5
+            assert 0 < layer.bias.abs().max().item() <= size**-0.5
+        for norm in (block.mixing_norm, block.ffn_norm):
+            assert torch.equal(norm.weight, torch.ones(2, N * 10))
+            assert torch.equal(norm.bias, torch.zeros(2, N * 10))
+
+
+@pytest.mark.parametrize(("size", "of_head"), [(1, 1), (4, 1), (5, 1), (10, 2), (40, 8)])
+def test_the_tokens_grow_with_the_embeddings(size, of_head):
+    """RankMixer: a head has a fifth of the embedding size, at least 1, and a token a head for every field."""
+    interaction = build_model("rankmixer", CARDINALITIES, size).interaction
+    assert interaction.tokenisation.weight.shape == (N, size, N * of_head)
+    assert interaction.out_features == N * of_head
 
 
 def test_field_weights_start_standard_normal():
@@ -227,6 +276,48 @@ def test_sets_that_share_an_interaction_share_its_projections():
         torch.testing.assert_close(sub[m][1][2], matrices[m][1] @ model.interaction.projections()[0, 1, 2].T)
 
 
+@pytest.mark.parametrize("shared", [False, True])
+def test_sub_embeddings_are_the_heads_of_the_first_tokens(shared):
+    """RankMixer: head j of field i's token, which goes to token j, is E_i^{->j} at the row's value, and a bias."""
+    model = build_model("rankmixer", CARDINALITIES, 15, 2, shared_interaction=shared).double()
+    inputs, interaction = [], model.interaction
+    interaction.blocks[0].register_forward_pre_hook(lambda block, x: inputs.append(*x))
+    ids = random_ids(5, torch.Generator().manual_seed(0))
+    model(ids)
+    (tokens,), sub = inputs, model.sub_embeddings()
+    assert tokens.shape == (5, 2, N, N * 3)
+    assert len(sub) == 2
+    for m in range(2):
+        for i in range(N):
+            for j in range(N):
+                assert sub[m][i][j].shape == (CARDINALITIES[i], 3)
+                head = slice(3 * j, 3 * (j + 1))
+                found = sub[m][i][j][ids[:, i]] + interaction.tokenisation.bias[i + (0 if shared else m * N), head]
+                torch.testing.assert_close(found, tokens[:, m, i, head], rtol=1e-12, atol=1e-12)
+                place = slice(3 * i, 3 * (i + 1))
+                assert torch.equal(mix_tokens(tokens)[:, m, j, place], tokens[:, m, i, head])
+
+
+def test_projections_of_tokens_give_sub_embeddings():
+    model = build_model("rankmixer", CARDINALITIES, 15, 2).double()
+    projections, matrices = model.interaction.projections(), model.embedding_matrices()
+    assert projections.shape == (2, N, N, 3, 15)
+    torch.testing.assert_close(model.sub_embeddings()[1][2][3], matrices[1][2] @ projections[1, 2, 3].T)
+    norms = model.interaction_patterns()
+    assert norms.shape == (2, N, N)
+    assert norms[1, 2, 3].item() == pytest.approx(projections[1, 2, 3].square().sum().sqrt().item())
+
+
+def test_the_sub_embeddings_of_rankmixer_are_measured():
+    """Their information abundance, from factors of the embedding matrices, and the norms of the projections."""
+    model = build_model("rankmixer", CARDINALITIES, 10)
+    of_factors = sub_embedding_information_abundance(model)
+    for i, of_field in enumerate(model.double().sub_embeddings()[0]):
+        for j, matrix in enumerate(of_field):
+            assert of_factors[i][j] == pytest.approx(information_abundance(matrix.detach()), rel=1e-6)
+    assert np.shape(measure(model)["interaction_norms"]) == (1, N, N)
+
+
 def test_ffm_splits_its_embeddings_among_the_other_fields():
     """Evidence I: E_i = [E_i^{->1}, ..., E_i^{->i-1}, E_i^{->i+1}, ..., E_i^{->N}]."""
     model = build_model("ffm", CARDINALITIES, 2 * (N - 1))
@@ -258,10 +349,10 @@ def test_side_by_side_matrices_have_the_columns_of_every_set():
 @pytest.mark.parametrize("name", ["dnn", "ipnn", "nfwfm", "xdeepfm", "finalmlp", "fm", "ffm"])
 def test_a_model_without_projections_says_so(name):
     model = small_model(name, 1)
-    with pytest.raises(TypeError, match="has no projections W_i->j; DCNv2 and GDCN have"):
+    with pytest.raises(TypeError, match="has no projections W_i->j; DCNv2, GDCN and RankMixer have"):
         model.interaction_patterns()
     if name != "ffm":
-        with pytest.raises(TypeError, match="has no sub-embeddings; DCNv2, GDCN and FFM have"):
+        with pytest.raises(TypeError, match="has no sub-embeddings; DCNv2, GDCN, RankMixer and FFM have"):
             model.sub_embeddings()
 
 
@@ -278,6 +369,8 @@ def test_a_model_without_projections_says_so(name):
         ({"name": "xdeepfm", "cin_layers": ()}, "cin_layers"),
         ({"name": "xdeepfm", "cin_layers": (3, 0)}, "cin_layers"),
         ({"cross_layers": 0}, "cross_layers is 0"),
+        ({"name": "rankmixer", "blocks": 0}, "blocks is 0"),
+        ({"name": "rankmixer", "expansion": 0}, "expansion is 0"),
         (
             {"name": "ffm", "embedding_size": 10},
             "10: FFM splits it evenly among the 3 other fields; expected a multiple of 3",
@@ -301,6 +394,7 @@ def test_the_defaults_are_the_papers():
         "xdeepfm": {"cin_layers": (16, 16)},
         "dcnv2": {"cross_layers": 4, "block_scales": False},
         "gdcn": {"cross_layers": 4, "block_scales": False},
+        "rankmixer": {"blocks": 2, "expansion": 2},
     }
     for name in MODELS:
         assert model_options(name) == (every | further.get(name, {}) if name in MULTI else {})
