@@ -42,6 +42,7 @@ class DataConfig:
     seed: of a synthetic log's generator, and of the split.
     rows: of the log, without a synthetic log's test_rows.
     fingerprint: of an encoded log, so that one prepared anew is another log.
+    noise, patterns, vocabulary: of a synthetic log, see `paper_code.data.synthetic.generate`; None: as always.
     """
 
     name: str
@@ -49,6 +50,15 @@ class DataConfig:
     rows: int | None = None
     test_rows: int | None = None
     fingerprint: str | None = None
+    noise: float | None = None
+    patterns: int | None = None
+    vocabulary: str | None = None
+
+    @property
+    def variation(self) -> dict:
+        """What sets a synthetic log apart from the usual one."""
+        found = {name: getattr(self, name) for name in ("noise", "patterns", "vocabulary")}
+        return {name: value for name, value in found.items() if value is not None}
 
 
 # Logs that the project has records of but not the rows -> their number of fields. The first 80,000 rows of Criteo's
@@ -199,7 +209,7 @@ def load_data(config: DataConfig, data_folder: Path = DATA_FOLDER) -> ClickLog:
     Raises ValueError if the encoded log has changed since the config was made.
     """
     if config.name in SYNTHETIC_LOGS:
-        return SYNTHETIC_LOGS[config.name](config.seed, config.rows, config.test_rows)
+        return SYNTHETIC_LOGS[config.name](config.seed, config.rows, config.test_rows, **config.variation)
     log = load_click_log(data_folder / config.name)
     if log.fingerprint != config.fingerprint:
         raise ValueError(

@@ -28,6 +28,7 @@ class TrainingConfig:
     """The paper's protocol: Adam with coupled weight decay, early stopping on validation AUC.
 
     decoupled: AdamW, whose decay is apart from the gradient and its normalisation.
+    shuffle: read the training rows in a new order in every epoch; the authors' code reads them in the same.
     """
 
     batch_size: int = 2048
@@ -36,6 +37,7 @@ class TrainingConfig:
     patience: int = 3
     max_epochs: int = 100
     decoupled: bool = False
+    shuffle: bool = False
 
     def __post_init__(self) -> None:
         for name in ("batch_size", "patience", "max_epochs"):
@@ -102,8 +104,9 @@ def fit(
 ) -> Fit:
     """Train `model` until validation AUC has not risen for `patience` epochs; leave it at its best epoch.
 
-    The training rows are read in the order of the split, the same in every epoch, as in the authors' code. The seed
-    decides the dropout: with the same seed, machine and number of threads the result is the same, bit for bit.
+    The training rows are read in the order of the split, the same in every epoch, as in the authors' code, unless the
+    config has them shuffled. The seed decides that and the dropout: with the same seed, machine and number of threads
+    the result is the same, bit for bit.
     penalty: called with the model and the ids of every step, added to its loss, and trained with the model; the losses
     reported are without it.
     after_epoch: called with the model after every epoch; what it returns is kept in that epoch's measurements.
@@ -124,10 +127,13 @@ def fit(
     algorithm = torch.optim.AdamW if config.decoupled else torch.optim.Adam
     optimizer = algorithm(parameters, lr=config.learning_rate, weight_decay=config.weight_decay, fused=True)
     train_rows = torch.from_numpy(split.train).to(ids.device)
+    shuffler = torch.Generator().manual_seed(seed)
     epochs, best_auc, best_epoch, best_weights = [], -math.inf, 0, None
     with seeded(device, seed), tqdm(unit=" batches", disable=not progress) as bar:
         while len(epochs) - best_epoch < config.patience and len(epochs) < config.max_epochs:
             started = time.perf_counter()
+            if config.shuffle:
+                train_rows = train_rows[torch.randperm(len(train_rows), generator=shuffler).to(ids.device)]
             batches = train_rows.split(config.batch_size)
             losses = train_epoch(model, penalty, optimizer, ids, labels, batches, device, bar)
             seconds = time.perf_counter() - started
@@ -173,13 +179,21 @@ def train_epoch(
     for rows in batches:
         batch = ids[rows].to(device)
         logits = model(batch)
-        loss = F.binary_cross_entropy_with_logits(logits, labels[rows].to(device, logits.dtype))
+        loss = cross_entropy(logits, labels[rows].to(device, logits.dtype))
         optimizer.zero_grad()
         (loss if penalty is None else loss + penalty(model, batch)).backward()
         optimizer.step()
-        losses.append(loss.detach())
+        losses.append(loss.detach() / logits[0].numel())
         bar.update()
     return torch.stack(losses).cpu().numpy()
+
+
+def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
+    """The mean over the batch; of an ensemble's (batch, members) logits the sum of the members' own, so that each is
+    trained as if it were alone."""
+    if logits.dim() == 1:
+        return F.binary_cross_entropy_with_logits(logits, labels)
+    return sum(F.binary_cross_entropy_with_logits(of_member, labels) for of_member in logits.unbind(dim=1))
 
 
 @torch.no_grad()

@@ -115,7 +115,8 @@ def test_the_hash_changes_with_every_field():
 def test_options_not_given_have_the_papers_values():
     config = dataclasses.replace(LAPTOP_RUN, options={})
     papers = {"hidden": (400, 400), "dropout": 0.2, "cross_layers": 4}
-    assert config.options == papers | {"block_scales": False, "shared_interaction": False}
+    off = {"block_scales": False, "shared_interaction": False, "ensemble": False, "embedding_std": None}
+    assert config.options == papers | off
     given = dataclasses.replace(LAPTOP_RUN, options={"cross_layers": 4, "dropout": 0.2, "hidden": (400, 400)})
     assert given.hash == config.hash
 

@@ -245,6 +245,43 @@ def test_batches_follow_the_order_of_the_split_in_every_epoch(train_rows, sizes)
     assert model.batches == batches * len(found.epochs)
 
 
+def test_shuffled_every_epoch_has_an_order_of_its_own_from_the_seed():
+    split, orders = split_rows(100, 3), {}
+    for seed in (0, 0, 1):
+        model = Recorder()
+        fit(model, numbered_log(100), split, TrainingConfig(batch_size=16, max_epochs=2, shuffle=True), seed=seed)
+        rows = [row for batch in model.batches for row in batch]
+        epochs = rows[:80], rows[80:160]
+        assert [sorted(epoch) for epoch in epochs] == [sorted(split.train.tolist())] * 2
+        assert epochs[0] != epochs[1] != split.train.tolist() != epochs[0]
+        assert orders.setdefault(seed, rows) == rows
+    assert orders[0] != orders[1]
+
+
+# An ensemble
+
+
+def test_the_members_of_an_ensemble_are_trained_as_if_each_were_alone(log):
+    """Weights of either member after eight steps, in float64 and without dropout: those of a model of its own."""
+    options = {"hidden": (8, 8), "dropout": 0.0}
+    ensemble = build_model("dnn", CARDINALITIES, 4, 2, ensemble=True, **options).double()
+    members = [build_model("dnn", CARDINALITIES, 4, **options).double() for _ in range(2)]
+    for number, member in enumerate(members):
+        state = {}
+        for (key, mine), (_, of_both) in zip(member.state_dict().items(), ensemble.state_dict().items(), strict=True):
+            if key == "embedding.weight":
+                of_both = of_both.unflatten(1, (2, 4)).transpose(0, 1)
+            state[key] = of_both if mine.dim() == 0 else of_both.reshape(2, *mine.shape)[number].clone()
+        member.load_state_dict(state)
+    config = {"batch_size": 90, "max_epochs": 1, "weight_decay": 1e-2}
+    losses = [run(member, log, **config).epochs[0].training_loss for member in members]
+    found = run(ensemble, log, **config).epochs[0].training_loss
+    np.testing.assert_allclose(found, np.mean(losses, axis=0), rtol=1e-9)
+    ids = torch.from_numpy(log.ids[:50])
+    expected = torch.stack([member.eval()(ids) for member in members]).mean(dim=0)
+    torch.testing.assert_close(ensemble.eval()(ids), expected, rtol=1e-9, atol=1e-12)
+
+
 def test_every_part_is_seen_in_its_own_mode():
     """Training rows in training mode only, each once an epoch; the others in evaluation mode, without gradients."""
     seen = {True: [], False: []}

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from paper_code.data.click_log import ClickLog, Field
+from paper_code.data.click_log import ClickLog, Field, split_rows
 
 LATENT_SIZE = 6
 PATTERNS = 3
 NOISE = 0.3
+VOCABULARIES = ("train", "all")
 INTERACTIONS = {
     ("user", "ad"): 1.0,
     ("user", "site"): 0.7,
@@ -91,18 +92,37 @@ AVAZU_LIKE = LogDefinition(
 )
 
 
-def criteo_like(seed: int, rows: int = 400_000, test_rows: int = 200_000) -> ClickLog:
-    """A log of 14 fields in the manner of Criteo: `rows` to train and validate on, `test_rows` more to test on."""
-    return generate(CRITEO_LIKE, seed, rows, test_rows)
+def criteo_like(seed: int, rows: int = 400_000, test_rows: int = 200_000, **variation) -> ClickLog:
+    """A log of 14 fields in the manner of Criteo: `rows` to train and validate on, `test_rows` more to test on.
+
+    variation: see `generate`.
+    """
+    return generate(CRITEO_LIKE, seed, rows, test_rows, **variation)
 
 
-def avazu_like(seed: int, rows: int = 400_000, test_rows: int = 200_000) -> ClickLog:
-    """A log of 13 fields in the manner of Avazu: `rows` to train and validate on, `test_rows` more to test on."""
-    return generate(AVAZU_LIKE, seed, rows, test_rows)
+def avazu_like(seed: int, rows: int = 400_000, test_rows: int = 200_000, **variation) -> ClickLog:
+    """A log of 13 fields in the manner of Avazu: `rows` to train and validate on, `test_rows` more to test on.
+
+    variation: see `generate`.
+    """
+    return generate(AVAZU_LIKE, seed, rows, test_rows, **variation)
 
 
-def generate(definition: LogDefinition, seed: int, rows: int, test_rows: int) -> ClickLog:
+def generate(
+    definition: LogDefinition,
+    seed: int,
+    rows: int,
+    test_rows: int,
+    *,
+    noise: float = NOISE,
+    patterns: int = PATTERNS,
+    vocabulary: str | None = None,
+) -> ClickLog:
     """Draw a world from the seed, then its impressions and clicks.
+
+    noise: standard deviation of a row's own noise on its logit. patterns: P, of interactions. vocabulary: the rows that
+    values are counted on: "train", the training rows of the split by the same seed; "all", the test sample too; None:
+    all but the test sample.
 
     Fields and click probabilities of the first `rows` do not depend on `test_rows`; their clicks do.
 
@@ -111,7 +131,11 @@ def generate(definition: LogDefinition, seed: int, rows: int, test_rows: int) ->
     """
     if rows < 10 or test_rows < 0:
         raise ValueError(f"rows={rows}, test_rows={test_rows}: expected at least 10 rows and no negative number")
-    world = World(definition, np.random.default_rng([seed, 0]))
+    if noise < 0 or patterns < 1:
+        raise ValueError(f"noise={noise}, patterns={patterns}: expected no negative noise and at least one pattern")
+    if vocabulary not in (None, *VOCABULARIES):
+        raise ValueError(f"vocabulary is {vocabulary!r}, expected one of {', '.join(VOCABULARIES)} or None")
+    world = World(definition, np.random.default_rng([seed, 0]), patterns)
     parts = [world.impressions(rows, np.random.default_rng([seed, 1]))]
     if test_rows:
         parts.append(world.impressions(test_rows, np.random.default_rng([seed, 2])))
@@ -124,13 +148,19 @@ def generate(definition: LogDefinition, seed: int, rows: int, test_rows: int) ->
             for main, interactions in effects
         ]
     )
-    logits += offset_for_click_rate(logits[:rows], definition.click_rate)
-    click_probability = mean_click_probability(logits)
-    noise = np.random.default_rng([seed, 3])
-    labels = noise.random(len(logits)) < sigmoid(logits + NOISE * noise.standard_normal(len(logits)))
+    logits += offset_for_click_rate(logits[:rows], definition.click_rate, noise)
+    click_probability = mean_click_probability(logits, noise)
+    rng = np.random.default_rng([seed, 3])
+    labels = rng.random(len(logits)) < sigmoid(logits + noise * rng.standard_normal(len(logits)))
 
     columns = {name: np.concatenate([part[name] for part in parts]) for name in definition.fields}
-    ids, cardinalities = encode_columns(columns, rows, definition.threshold)
+    counted = {None: slice(rows), "all": slice(None)}.get(vocabulary)
+    if vocabulary == "train":
+        counted = split_rows(rows + test_rows, seed, test_rows).train
+    ids, cardinalities = encode_columns(columns, counted, definition.threshold)
+    variation = {"noise": noise, "patterns": patterns, "vocabulary": vocabulary}
+    usual = {"noise": NOISE, "patterns": PATTERNS, "vocabulary": None}
+    variation = {name: value for name, value in variation.items() if value != usual[name]}
     by_cardinality = sorted(definition.fields, key=cardinalities.get)
     return ClickLog(
         name=definition.name,
@@ -138,7 +168,7 @@ def generate(definition: LogDefinition, seed: int, rows: int, test_rows: int) ->
         ids=np.stack([ids[name] for name in by_cardinality], axis=1),
         labels=labels.astype(np.uint8),
         threshold=definition.threshold,
-        source={"generator": definition.name, "seed": seed},
+        source={"generator": definition.name, "seed": seed} | variation,
         test_rows=test_rows,
         click_probability=click_probability.astype(np.float32),
     )
@@ -147,7 +177,7 @@ def generate(definition: LogDefinition, seed: int, rows: int, test_rows: int) ->
 class World:
     """Everything that is drawn once: trees, who owns what, who is shown what, and the true interactions."""
 
-    def __init__(self, definition: LogDefinition, rng: np.random.Generator):
+    def __init__(self, definition: LogDefinition, rng: np.random.Generator, patterns: int = PATTERNS):
         self.definition = definition
         self.trees = {name: draw_tree(entity, rng) for name, entity in definition.entities.items()}
         self.latents = {name: tree.latents for name, tree in self.trees.items()}
@@ -160,8 +190,8 @@ class World:
         # row 0 is the permutation common to all groups, row 1 + g that of group g
         self.site_of_rank = np.stack([rng.permutation(sites) for _ in range(1 + user_groups)])
         self.ad_of_rank = np.stack([rng.permutation(ads) for _ in range(1 + site_groups)])
-        self.pattern_logits = 1.5 * self.latents["site"] @ rng.standard_normal((LATENT_SIZE, PATTERNS)) / np.sqrt(6)
-        self.forms = {pair: rng.standard_normal((PATTERNS, LATENT_SIZE, LATENT_SIZE)) / 6 for pair in INTERACTIONS}
+        self.pattern_logits = 1.5 * self.latents["site"] @ rng.standard_normal((LATENT_SIZE, patterns)) / np.sqrt(6)
+        self.forms = {pair: rng.standard_normal((patterns, LATENT_SIZE, LATENT_SIZE)) / 6 for pair in INTERACTIONS}
 
     def impressions(self, rows: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
         """Columns of raw values: the leaf of every entity, and every field of both logs, each (rows,)."""
@@ -232,15 +262,15 @@ def draw_zipf(values: int, exponent: float, shift: int, size: int, rng: np.rando
 
 
 def encode_columns(
-    columns: dict[str, np.ndarray], rows: int, threshold: int
+    columns: dict[str, np.ndarray], counted: slice | np.ndarray, threshold: int
 ) -> tuple[dict[str, np.ndarray], dict[str, int]]:
-    """Ids and cardinality of every column, as for the raw logs, counted on the first `rows` rows.
+    """Ids and cardinality of every column, as for the raw logs, counted on the rows `counted`.
 
     Id 0 is shared by the values seen fewer than `threshold` times; the others are 1, 2, ... by falling count.
     """
     ids, cardinalities = {}, {}
     for name, values in columns.items():
-        counts = np.bincount(values[:rows], minlength=values.max() + 1)
+        counts = np.bincount(values[counted], minlength=values.max() + 1)
         kept = np.flatnonzero(counts >= threshold)
         kept = kept[np.argsort(-counts[kept], kind="stable")]
         id_of_value = np.zeros(len(counts), dtype=np.int32)
@@ -258,16 +288,18 @@ def softmax(logits: np.ndarray) -> np.ndarray:
     return weights / weights.sum(axis=-1, keepdims=True)
 
 
-def mean_click_probability(logits: np.ndarray) -> np.ndarray:
-    """The mean of sigmoid(logit + noise) over the row's Gaussian noise, by Gauss-Hermite quadrature."""
+def mean_click_probability(logits: np.ndarray, noise: float = NOISE) -> np.ndarray:
+    """The mean of sigmoid(logit + noise * N(0, 1)) over the row's noise, by Gauss-Hermite quadrature."""
     nodes, weights = np.polynomial.hermite_e.hermegauss(7)
-    return sum(w * sigmoid(logits + NOISE * x) for x, w in zip(nodes, weights / weights.sum(), strict=True))
+    return sum(w * sigmoid(logits + noise * x) for x, w in zip(nodes, weights / weights.sum(), strict=True))
 
 
-def offset_for_click_rate(logits: np.ndarray, click_rate: float) -> float:
+def offset_for_click_rate(logits: np.ndarray, click_rate: float, noise: float = NOISE) -> float:
     """The number to add to all logits so that the mean click probability is `click_rate`, by bisection."""
     low, high = -20.0, 20.0
     for _ in range(50):
         middle = (low + high) / 2
-        low, high = (middle, high) if mean_click_probability(logits + middle).mean() < click_rate else (low, middle)
+        low, high = (
+            (middle, high) if mean_click_probability(logits + middle, noise).mean() < click_rate else (low, middle)
+        )
     return (low + high) / 2

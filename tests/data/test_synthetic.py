@@ -196,6 +196,72 @@ def test_the_ids_of_a_seed_stay_what_they_are(name, expected):
     assert hashlib.sha256(ids.astype("<i4").tobytes()).hexdigest()[:16] == expected
 
 
+# What can be varied
+
+
+@pytest.mark.parametrize("name", SYNTHETIC_LOGS)
+def test_the_usual_variation_is_the_usual_log(name):
+    usual = SYNTHETIC_LOGS[name](1, 3_000, 500)
+    said = SYNTHETIC_LOGS[name](1, 3_000, 500, noise=0.3, patterns=3, vocabulary=None)
+    assert np.array_equal(usual.ids, said.ids)
+    assert np.array_equal(usual.labels, said.labels)
+    assert usual.source == said.source == {"generator": name, "seed": 1}
+
+
+@pytest.mark.parametrize("name", SYNTHETIC_LOGS)
+def test_noise_lowers_the_bayes_auc_and_changes_neither_ids_nor_click_rate(name):
+    logs = [SYNTHETIC_LOGS[name](1, 30_000, 0, noise=noise) for noise in (0.0, 0.3, 2.0)]
+    aucs = [roc_auc_score(log.labels, log.click_probability) for log in logs]
+    assert aucs[0] > aucs[1] > aucs[2] + 0.05
+    for log in logs:
+        assert np.array_equal(log.ids, logs[0].ids)
+        assert log.labels.mean() == pytest.approx(CLICK_RATE[name], abs=0.01)
+        assert log.click_probability.mean() == pytest.approx(CLICK_RATE[name], abs=1e-3)
+    assert logs[2].source["noise"] == 2.0
+
+
+def test_the_click_probability_is_that_of_labels_drawn_again_and_again():
+    """The noise of a row averaged out, against 20,000 draws for each of 50 logits."""
+    logits = np.linspace(-3, 3, 50)
+    draws = np.random.default_rng(0).standard_normal((20_000, 1))
+    expected = (1 / (1 + np.exp(-(logits + 2.0 * draws)))).mean(axis=0)
+    assert np.abs(mean_click_probability(logits, 2.0) - expected).max() < 0.01
+
+
+@pytest.mark.parametrize("patterns", [1, 9])
+def test_the_number_of_patterns_is_that_of_the_bilinear_forms(patterns):
+    world = World(CRITEO_LIKE, np.random.default_rng(0), patterns)
+    assert {len(forms) for forms in world.forms.values()} == {patterns}
+    assert world.pattern_logits.shape == (1_500, patterns)
+    log = SYNTHETIC_LOGS["criteo_like"](0, 3_000, 0, patterns=patterns)
+    assert roc_auc_score(log.labels, log.click_probability) > 0.7
+    assert log.source["patterns"] == patterns
+
+
+@pytest.mark.parametrize("vocabulary", ["train", "all"])
+def test_the_vocabulary_is_counted_on_the_rows_asked_for(vocabulary):
+    """The rows are the same; every id of its own occurs often enough among those counted, no other value does."""
+    log = SYNTHETIC_LOGS["avazu_like"](4, 9_000, 5_000, vocabulary=vocabulary)
+    counted = log.split(4).train if vocabulary == "train" else np.arange(14_000)
+    for ids, field in zip(log.ids.T, log.fields, strict=True):
+        counts = np.bincount(ids[counted], minlength=field.cardinality)[1:]
+        assert counts.min() >= 3
+        assert (np.diff(counts) <= 0).all()
+    usual = SYNTHETIC_LOGS["avazu_like"](4, 9_000, 5_000)
+    assert np.array_equal(log.labels, usual.labels)
+    more = sum(log.cardinalities) - sum(usual.cardinalities)
+    assert more < 0 if vocabulary == "train" else more > 0
+
+
+@pytest.mark.parametrize(
+    ("variation", "words"),
+    [({"noise": -1.0}, "noise=-1.0"), ({"patterns": 0}, "patterns=0"), ({"vocabulary": "test"}, "'test'.*train, all")],
+)
+def test_what_cannot_be_generated_is_refused(variation, words):
+    with pytest.raises(ValueError, match=words):
+        SYNTHETIC_LOGS["criteo_like"](0, 1_000, 0, **variation)
+
+
 @pytest.mark.parametrize("attribute", ["ids", "click_probability", "cardinalities"])
 @pytest.mark.parametrize("name", SYNTHETIC_LOGS)
 def test_the_first_rows_do_not_depend_on_how_many_are_drawn_for_the_test(name, attribute):
@@ -235,7 +301,7 @@ def test_impossible_sizes_are_refused_by_name(rows, test_rows):
 def test_encoding_equals_a_dictionary_of_counts():
     rng = np.random.default_rng(0)
     columns = {"a": rng.integers(50, size=300) ** 2, "b": rng.integers(3, size=300), "c": np.arange(300)}
-    ids, cardinalities = encode_columns(columns, 200, threshold=4)
+    ids, cardinalities = encode_columns(columns, slice(200), threshold=4)
     for name, values in columns.items():
         counts = Counter(values[:200].tolist())
         kept = sorted((value for value in counts if counts[value] >= 4), key=lambda value: (-counts[value], value))
