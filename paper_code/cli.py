@@ -10,10 +10,10 @@ from pathlib import Path
 from paper_code.claims import claims_table, ledger, ledger_table
 from paper_code.data import SYNTHETIC_LOGS, prepare_avazu, prepare_criteo
 from paper_code.experiments import (
-    BOOK,
     EXPERIMENTS,
     PROFILES,
     RESULTS_FOLDER,
+    book_experiments,
     describe,
     find,
     num_fields,
@@ -190,6 +190,10 @@ OPTION_MEANINGS = {
     "cin_layers": "rows of the layers of the compressed interaction network",
     "cross_layers": "number of cross layers",
     "block_scales": "a learnable factor per projection W_i->j, as in the authors' code of Evidence III",
+    "ensemble": "every set a model of its own, logits averaged",
+    "embedding_std": "embeddings normal with this standard deviation at the start, not Xavier-uniform",
+    "blocks": "number of RankMixer blocks",
+    "expansion": "hidden size of a token's layers over the token's",
 }
 
 
@@ -201,6 +205,8 @@ def add_model_option(parser: argparse.ArgumentParser, option: str, default: obje
     elif isinstance(default, tuple):
         shown = ",".join(map(str, default))
         parser.add_argument(flag, type=sizes, metavar=shown, help=f"{text} (the paper's: {shown})")
+    elif default is None:
+        parser.add_argument(flag, type=float, help=text)
     else:
         parser.add_argument(flag, type=type(default), help=f"{text} (the paper's: {default})")
 
@@ -337,7 +343,7 @@ def sweep_command(options: argparse.Namespace) -> None:
     configs = [
         config
         for dataset in ([options.dataset] if options.dataset else SYNTHETIC_LOGS)
-        for experiment in options.experiments or BOOK.get(dataset, BOOK["criteo_like"])
+        for experiment in options.experiments or book_experiments(dataset)
         for config in run_configs(experiment, dataset, options.profile, options.seeds, options.data_dir)
     ]
     started = time.perf_counter()

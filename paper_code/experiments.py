@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from itertools import product
 from pathlib import Path
 
 import joblib
@@ -50,7 +51,7 @@ class Profile:
     weight_decay_by_rule: bool
 
 
-LAPTOP_OPTIONS = {"hidden": (64, 64), "cross_layers": 2}
+LAPTOP_OPTIONS = {"hidden": (64, 64), "cross_layers": 2, "expansion": 1}
 LAPTOP = Profile(
     rows=200_000,
     test_rows=200_000,
@@ -89,8 +90,10 @@ PROFILES = {
 class Variant:
     """A run of an experiment, but for data, seed and protocol.
 
-    scale: embedding size as a multiple of the model's base size. options: of the model, beside the profile's.
+    scale: embedding size as a multiple of the base size. options: of the model, beside the profile's.
     regularizer: its name, at the weight of the authors' code. training: what differs from the profile's protocol.
+    base: embedding size of scale 1; None: the model's in the paper. rows: as a share of the profile's. data: what the
+    generator of a synthetic log does otherwise, see `paper_code.data.synthetic.generate`.
     """
 
     model: str
@@ -99,6 +102,9 @@ class Variant:
     options: dict = field(default_factory=dict)
     regularizer: str | None = None
     training: dict = field(default_factory=dict)
+    base: int | None = None
+    rows: float = 1
+    data: dict = field(default_factory=dict)
 
 
 PAPER_MODELS = ("dnn", "ipnn", "nfwfm", "xdeepfm", "dcnv2", "finalmlp")
@@ -145,6 +151,76 @@ def optimizers(scales: Sequence[int]) -> list[Variant]:
     ]
 
 
+# the map of where multi embedding helps: noise of the label, share of the profile's rows, base size K and number of
+# interaction patterns P, each low and high
+MAP_LEVELS = {"noise": (0.0, 2.0), "rows": (0.25, 1.0), "base": (5, 10), "patterns": (1, 9)}
+
+
+def map_points(scales: Sequence[int]) -> list[dict]:
+    """All combinations of the levels; where there are few sizes, those in which noise and rows are low or high
+    together, and K and P."""
+    points = [dict(zip(MAP_LEVELS, values, strict=True)) for values in product(*MAP_LEVELS.values())]
+    if len(scales) > 2:
+        return points
+    high = [[value == MAP_LEVELS[name][1] for name, value in point.items()] for point in points]
+    return [
+        point
+        for point, (noise, rows, base, patterns) in zip(points, high, strict=True)
+        if (noise, base) == (rows, patterns)
+    ]
+
+
+def map_runs(scales: Sequence[int]) -> list[Variant]:
+    """DCNv2 with single and multi embedding of the same size at every point of the map."""
+    size = [max(up_to_4(scales))]
+    found = []
+    for point in map_points(scales):
+        data = {"noise": point["noise"], "patterns": point["patterns"]}
+        where = {"base": point["base"], "rows": point["rows"], "data": data}
+        found += single(["dcnv2"], size, **where) + multi(["dcnv2"], size, **where)
+    return found
+
+
+def released(scales: Sequence[int]) -> list[Variant]:
+    """What the paper leaves open or describes otherwise than the authors' code does it, one at a time, beside the
+    book's choice, for DNN with single and multi embedding; and IPNN's two forms with several sets."""
+    size = [max(up_to_4(scales))]
+    choices = [
+        {},
+        {"options": {"embedding_std": 1.0}},
+        {"options": {"embedding_std": 1e-4}},
+        {"training": {"shuffle": True}},
+        {"data": {"vocabulary": "train"}},
+        {"data": {"vocabulary": "all"}},
+    ]
+    found = [run for choice in choices for run in single(["dnn"], size, **choice) + multi(["dnn"], size, **choice)]
+    forms = multi(["ipnn"], size) + multi(["ipnn"], size, options={"released_form": True})
+    return found + single(["ipnn"], size) + forms
+
+
+def alternatives(scales: Sequence[int]) -> list[Variant]:
+    """Multi embedding beside what costs the same: a wider single one, as many base models in an ensemble, and sets with
+    one shared interaction."""
+    models, size = ["dnn", "dcnv2"], [max(up_to_4(scales))]
+    return (
+        single(models, scales)
+        + multi(models, size)
+        + multi(models, size, options={"ensemble": True})
+        + multi(models, size, options={"shared_interaction": True})
+    )
+
+
+def newer(scales: Sequence[int]) -> list[Variant]:
+    """Interactions that came after the paper, beside DCNv2; up to 4x, for at 10x they take twice as long as DCNv2 and
+    more, and RankMixer, the costliest, not at 3x."""
+    sizes = up_to_4(scales)
+    of_mixer = [scale for scale in sizes if scale != 3]
+    models = ["gdcn", "dcnv2"]
+    return (
+        single(models, sizes) + multi(models, sizes) + single(["rankmixer"], of_mixer) + multi(["rankmixer"], of_mixer)
+    )
+
+
 # experiment -> scales -> the runs of a seed
 EXPERIMENTS: dict[str, Callable[[Sequence[int]], list[Variant]]] = {
     # Figures 1b and 2
@@ -181,17 +257,35 @@ EXPERIMENTS: dict[str, Callable[[Sequence[int]], list[Variant]]] = {
     "few_rows": lambda scales: [Variant("ffm"), *single(["dcnv2"], up_to_4(scales))],
     # how much of collapse, law and gain is owed to weight decay
     "optimizer": optimizers,
-    # an interaction that came after the paper, beside DCNv2; up to 4x, for at 10x it takes twice as long as DCNv2
-    "gdcn": lambda scales: single(["gdcn", "dcnv2"], up_to_4(scales)) + multi(["gdcn", "dcnv2"], up_to_4(scales)),
+    # how much of what the authors' code does otherwise matters
+    "released": released,
+    # where multi embedding helps, and where embeddings collapse
+    "map": map_runs,
+    # what else the same parameters and time could buy
+    "alternatives": alternatives,
+    # interactions that came after the paper, beside DCNv2
+    "newer": newer,
 }
+# experiments of so many runs that they are made with the first seeds of the profile only
+SEEDS_OF = {"map": 3}
 
 # what the book shows of each log, and the sweep trains without an experiment's name: what the paper has of Criteo and
 # of Avazu
 BOOK = {
     "criteo_like": tuple(name for name in EXPERIMENTS if name != "few_rows"),
-    "avazu_like": ("collapse", "tables", "evidence_i", "evidence_ii"),
+    "avazu_like": (
+        *("collapse", "tables", "evidence_i", "evidence_ii"),
+        *("optimizer", "map", "alternatives"),
+    ),
     "criteo_80k": ("few_rows",),
 }
+# these need a log's generator
+OF_GENERATORS = ("released", "map")
+
+
+def book_experiments(dataset: str) -> tuple[str, ...]:
+    """What the book shows of the log, or would of a prepared one that it does not know."""
+    return BOOK.get(dataset, tuple(name for name in BOOK["criteo_like"] if name not in OF_GENERATORS))
 
 
 def find(what: str, name: str, among: dict):
@@ -233,22 +327,36 @@ def run_configs(
 ) -> list[RunConfig]:
     """The runs of an experiment, ordered by seed.
 
-    Raises ValueError for an experiment, profile or seeds that do not exist, FileNotFoundError for such a data set.
+    Raises ValueError for an experiment, profile or seeds that do not exist, and for an experiment that varies the
+    generator if the data set has none; FileNotFoundError for a data set that does not exist.
     """
     variants = find("experiment", experiment, EXPERIMENTS)
     settings = find("profile", profile, PROFILES)
     configs = []
-    for seed in parse_seeds(seeds, settings):
+    for seed in parse_seeds(seeds, settings)[: None if seeds else SEEDS_OF.get(experiment)]:
         data = data_config(dataset, seed, settings.rows, settings.test_rows, data_folder)
-        training = training_for(settings, data.rows)
+        fields = num_fields(data, data_folder)
         for variant in variants(settings.scales):
-            size = variant.scale * base_embedding_size(variant.model, num_fields(data, data_folder))
+            size = variant.scale * (variant.base or base_embedding_size(variant.model, fields))
             options = options_for(settings, variant.model) | variant.options
             regularizer = RegularizerConfig(variant.regularizer) if variant.regularizer else None
-            protocol = replace(training, **variant.training)
-            config = RunConfig(data, variant.model, size, variant.num_sets, seed, options, protocol, regularizer)
+            of_run = varied(data, variant, experiment)
+            protocol = replace(training_for(settings, of_run.rows), **variant.training)
+            config = RunConfig(of_run, variant.model, size, variant.num_sets, seed, options, protocol, regularizer)
             configs.append(config)
     return configs
+
+
+def varied(data: DataConfig, variant: Variant, experiment: str) -> DataConfig:
+    """The log with the variant's rows and generator."""
+    if variant.rows == 1 and not variant.data:
+        return data
+    if data.name not in SYNTHETIC_LOGS:
+        logs = ", ".join(SYNTHETIC_LOGS)
+        raise ValueError(
+            f"experiment {experiment!r} varies the generator of a log, expected one of {logs}: {data.name}"
+        )
+    return replace(data, rows=round(data.rows * variant.rows), **variant.data)
 
 
 def logs_beside(dataset: str) -> tuple[str, ...]:
@@ -327,7 +435,14 @@ def describe(config: RunConfig) -> str:
     parts = [config.data.name, config.model, f"K={config.embedding_size}"]
     if config.num_sets > 1:
         parts.append(f"x {config.num_sets} sets")
+    further = config.data.variation
+    if config.data.noise is not None:
+        parts.append(f"{config.data.rows:,} rows")
+    if config.options["embedding_std"] is not None:
+        further["embedding std"] = config.options["embedding_std"]
+    parts += [f"{name} {value}" for name, value in further.items()]
     parts += [option for option, value in config.options.items() if value is True]
+    parts += ["shuffled"] * config.training.shuffle
     if config.regularizer:
         parts.append(f"{config.regularizer.weight:g} {config.regularizer.name}")
     papers = TrainingConfig()

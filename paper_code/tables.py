@@ -17,8 +17,9 @@ from paper_code.data import SYNTHETIC_LOGS
 from paper_code.experiments import PROFILES, find, project_path, seeds_of
 from paper_code.models import MODEL_LABELS, base_embedding_size, build_model
 from paper_code.models.ctr_model import CTRModel
+from paper_code.models.interactions import TokenMixer
 from paper_code.published import STATISTICS, published_auc, published_dataset
-from paper_code.runs import RunRecord, data_config, load_data, sub_embedding_information_abundance
+from paper_code.runs import DataConfig, RunRecord, data_config, load_data, sub_embedding_information_abundance
 from paper_code.spectra import (
     effective_rank_of,
     information_abundance_of,
@@ -163,7 +164,7 @@ def results_table(records: Iterable[RunRecord]) -> pd.DataFrame:
     rows = []
     for record in records:
         config, spectra = record.config, record.spectra
-        size = config["embedding_size"] // base_embedding_size(config["model"], len(record.fields))
+        size = config["embedding_size"] * config["num_sets"]
         best, last = record.epochs[record.scores["best_epoch"] - 1], record.epochs[-1]
         rows.append(
             {
@@ -171,7 +172,7 @@ def results_table(records: Iterable[RunRecord]) -> pd.DataFrame:
                 "model": config["model"],
                 "variant": variant(config),
                 "embedding": "ME" if config["num_sets"] > 1 else "SE",
-                "scale": size * config["num_sets"],
+                "scale": size // base_embedding_size(config["model"], len(record.fields)),
                 "seed": config["seed"],
                 "test_auc": record.scores["test_auc"],
                 "best_epoch": record.scores["best_epoch"],
@@ -187,8 +188,12 @@ def results_table(records: Iterable[RunRecord]) -> pd.DataFrame:
 
 
 def variant(config: dict) -> str:
-    """What sets a run's model apart from the paper's plain one: its options that are on, and its regularizer."""
+    """What sets a run apart from the paper's plain one, but for the weight decay: its options that are on, its
+    regularizer, and what its synthetic log and its training do otherwise."""
+    further = {"embedding_std": config["options"].get("embedding_std"), **DataConfig(**config["data"]).variation}
     parts = [name for name, value in config["options"].items() if value is True]
+    parts += [f"{name} {value}" for name, value in further.items() if value is not None]
+    parts += ["shuffle"] * config["training"].get("shuffle", False)
     return " + ".join([*parts, *([config["regularizer"]["name"]] if config.get("regularizer") else [])]) or PLAIN
 
 
@@ -220,8 +225,10 @@ def random_spectra(record: RunRecord, row_normalised: bool = False) -> list[np.n
 
 
 @lru_cache(maxsize=256)
-def initial_spectra_of(model: str, cardinalities: tuple[int, ...], size: int, sets: int, seed: int) -> dict:
-    built = build_model(model, cardinalities, size, sets, seed)
+def initial_spectra_of(
+    model: str, cardinalities: tuple[int, ...], size: int, sets: int, seed: int, std: float | None
+) -> dict:
+    built = build_model(model, cardinalities, size, sets, seed, embedding_std=std)
     return {
         "side_by_side": [singular_values(matrix) for matrix in built.side_by_side_matrices()],
         "per_set": [[singular_values(matrix) for matrix in of_set] for of_set in built.embedding_matrices()],
@@ -234,9 +241,9 @@ def initial_spectra(record: RunRecord) -> dict:
     The embeddings are made before all else from the run's seed, so they are those of the plain model.
     """
     config, cardinalities = record.config, tuple(field["cardinality"] for field in record.fields)
-    return initial_spectra_of(
-        config["model"], cardinalities, config["embedding_size"], config["num_sets"], config["seed"]
-    )
+    sizes = config["embedding_size"], config["num_sets"]
+    std = config["options"].get("embedding_std")
+    return initial_spectra_of(config["model"], cardinalities, *sizes, config["seed"], std)
 
 
 def field_measures(records: Sequence[RunRecord]) -> pd.DataFrame:
@@ -319,7 +326,8 @@ def randomly_projected_abundance(record: RunRecord, seed: int | None = None) -> 
     """
     generator = np.random.default_rng(record.config["seed"] if seed is None else seed)
     fields = len(record.fields)
-    size = record.config["embedding_size"] // (fields - 1 if record.config["model"] == "ffm" else 1)
+    parts = {"ffm": fields - 1, "rankmixer": TokenMixer.parts}.get(record.config["model"], 1)
+    size = record.config["embedding_size"] // parts
     found = np.full((fields, fields), np.nan)
     for i, values in enumerate(record.spectra["side_by_side"]):
         for j in range(fields):

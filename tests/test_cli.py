@@ -344,7 +344,7 @@ def test_another_seed_is_another_run(command, places, tmp_path):
         (["--patience", "0"], "patience"),
         (["--batch-size", "0"], "batch.size"),
         (["--model", "dcnv2", "--cross-layers", "0"], "cross.layers"),
-        (["--model", "ffm"], "ffm has no option hidden; its options are none"),
+        (["--model", "ffm"], "ffm has no option hidden; its options are embedding_std"),
         (["--regularizer", "ridge"], "regularizer 'ridge' does not exist; expected one of unitary"),
         (["--regularizer", "unitary"], "projections"),
         (["--model", "dcnv2", "--regularizer", "unitary", "--regularizer-weight", "-1"], "positive"),
@@ -392,15 +392,16 @@ def test_ctrl_c_is_exit_status_130(command, places, monkeypatch):
 def test_a_sweep_trains_every_run_once(command, places, tiny_profile, tmp_path):
     """All experiments at base and 2x; a run that several experiments have in common is trained once.
 
-    Per seed: base, single and multi for six models and GDCN, FFM, and for DCNv2 both forms of Evidence III at both
-    scales, three multi-embedding ablations at 2x and one of single embedding at both scales; without weight decay
-    and at the largest, coupled and decoupled, DCNv2 with single and multi embedding and FFM.
+    Per seed: base, single and multi for six models, GDCN and RankMixer, FFM, for DCNv2 both forms of Evidence III at
+    both scales, three multi-embedding ablations at 2x and one of single embedding at both scales; without weight decay
+    and at the largest, coupled and decoupled, DCNv2 with single and multi embedding and FFM; an ensemble of DNN and of
+    DCNv2, and DNN with a shared projection. What varies a generator is left out for a prepared log.
     """
     status, output, _ = command(*sweep(), *places, "--json")
     assert status == 0
     values = json.loads(output)
     assert values["results"] == str(tmp_path / "results")
-    assert values["runs"] == values["trained now"] == 2 * (7 * 3 + 1 + 2 * 2 + 3 + 2 + 3 * 3)
+    assert values["runs"] == values["trained now"] == 2 * (8 * 3 + 1 + 2 * 2 + 3 + 2 + 3 * 3 + 3)
     assert len(list(RunStore(tmp_path / "results").records())) == values["runs"]
     text = command(*sweep("scalability"), *places)[1]
     assert list(keys_and_values(text)) == list(values)

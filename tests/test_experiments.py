@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+from itertools import product
 
 import numpy as np
 import pytest
@@ -16,8 +17,10 @@ from paper_code.data import ClickLog, Field
 from paper_code.data.click_log import replaced_folder, write_description
 from paper_code.experiments import (
     EXPERIMENTS,
+    OF_GENERATORS,
     PROFILES,
     Profile,
+    book_experiments,
     describe,
     parse_seeds,
     records_of,
@@ -144,7 +147,7 @@ def test_the_paper_profile_is_appendix_c2(tmp_path):
             training = dataclasses.asdict(config.training)
             assert training.pop("max_epochs") >= 20  # far beyond where early stopping acts
             expected = {"batch_size": 2048, "learning_rate": 1e-3, "weight_decay": 1e-6, "patience": 3}
-            assert training == expected | {"decoupled": False}
+            assert training == expected | {"decoupled": False, "shuffle": False}
             cross_layers = {"cross_layers": 4} if config.model == "dcnv2" else {}
             known = {"hidden": (400, 400), "dropout": 0.2} | cross_layers
             assert {key: config.options[key] for key in known} == known
@@ -215,6 +218,44 @@ def test_a_run_is_described_with_what_sets_it_apart():
     assert len({describe(c) for name in EXPERIMENTS for c in run_configs(name, "avazu_like")}) == len(
         {c.hash for name in EXPERIMENTS for c in run_configs(name, "avazu_like")}
     )
+
+
+def test_the_map_has_single_and_multi_embedding_at_every_combination_of_levels():
+    """Two levels of noise, rows, K and P; three seeds, and rows times weight decay as everywhere."""
+    configs = run_configs("map", "avazu_like")
+    assert [c.seed for c in configs] == sorted([0, 1, 2] * 32)
+    points = {(c.data.noise, c.data.rows, c.embedding_size * c.num_sets, c.data.patterns) for c in configs}
+    assert points == set(product((0.0, 2.0), (50_000, 200_000), (20, 40), (1, 9)))
+    assert sorted({c.num_sets for c in configs}) == [1, 4]
+    assert all(c.data.rows * c.training.weight_decay == pytest.approx(46) for c in configs)
+    assert len(run_configs("map", "avazu_like", "smoke")) == 3 * 2 * 4
+    assert {c.seed for c in run_configs("map", "avazu_like", seeds=[7, 8, 9, 10])} == {7, 8, 9, 10}
+
+
+@pytest.mark.parametrize("experiment", OF_GENERATORS)
+def test_what_varies_the_generator_is_refused_for_a_prepared_log(tmp_path, experiment):
+    save_log(tmp_path / "mine", rows=500)
+    with pytest.raises(ValueError, match=f"experiment '{experiment}' varies the generator.*avazu_like: mine"):
+        run_configs(experiment, "mine", data_folder=tmp_path)
+    assert not {*OF_GENERATORS} & {*book_experiments("mine")}
+
+
+def test_the_differences_to_the_released_code_come_one_at_a_time():
+    configs = run_configs("released", "criteo_like", seeds=[0])
+    plain = next(c for c in configs if c.num_sets == 1 and c.model == "dnn").to_json()
+    changes = set()
+    for config in configs:
+        if config.model == "dnn" and config.num_sets == 1:
+            values = config.to_json()
+            changed = [
+                f"{part}.{key}"
+                for part in ("data", "options", "training")
+                for key in {*plain[part], *values[part]}
+                if plain[part].get(key) != values[part].get(key)
+            ]
+            assert len(changed) <= 1
+            changes |= set(changed)
+    assert changes == {"options.embedding_std", "training.shuffle", "data.vocabulary"}
 
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS)

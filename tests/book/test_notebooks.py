@@ -9,6 +9,7 @@ import nbformat
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib import pyplot as plt
 
 from paper_code import figures
 from paper_code.book import BOOK_FOLDER, execute_book
@@ -216,5 +217,5 @@ def test_the_committed_figures_show_the_committed_records(name):
         (FIGURES | OF_REAL_ROWS)[name]()[1].reset_index(drop=True).replace("", np.nan),  # as a CSV holds no text
         pd.read_csv(folder / "data" / f"{name}.csv"),
     )
-    figures.plt.close("all")
+    plt.close("all")
     pd.testing.assert_frame_equal(found, expected, check_dtype=False, rtol=1e-3)

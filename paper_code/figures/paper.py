@@ -1,17 +1,7 @@
-"""One function per figure: records in, matplotlib Figure out, with the table of the numbers it shows.
+"""The figures of the paper, 1 to 11. Those of gains by size and of variants serve chapters of our own as well."""
 
-One look for all, to be read at 400 pixels of width, in greyscale and on a dark page: a colour and a marker for every
-model; solid lines and filled markers for multi embedding, dashed lines and open markers for single embedding; grey for
-what the paper published; near-black for variants of a model and for what values are held against.
-"""
-
-import re
-import textwrap
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import contextmanager
-from html import escape
+from collections.abc import Iterable, Sequence
 from itertools import chain
-from pathlib import Path
 from typing import NamedTuple
 
 import matplotlib as mpl
@@ -23,30 +13,56 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.patches import Patch
 from torch import nn
 
-from paper_code.experiments import project_path
+from paper_code.figures.style import (
+    BASE_LINE,
+    COLORS,
+    EMBEDDING_LABELS,
+    FIGURE_WIDTH,
+    GAIN_LABEL,
+    GRADIENT,
+    GREY,
+    INITIAL_LINE,
+    INITIAL_MARK,
+    INK,
+    LINES,
+    RANDOM_BAR,
+    RANDOM_LINE,
+    SMALL,
+    VARIANT_LABELS,
+    WHISKERS,
+    bar_ink,
+    by_size,
+    field_ticks,
+    gains,
+    label_outer,
+    line_look,
+    log_title,
+    published_gains,
+    run_title,
+    seeds_title,
+    small_multiples,
+    style,
+    wrapped,
+)
 from paper_code.models import MODEL_LABELS
 from paper_code.models.ctr_model import CTRModel
 from paper_code.models.heads import MeanHead
 from paper_code.models.layers import HiddenBlock, SetLinear
-from paper_code.published import published_auc, published_dataset
+from paper_code.published import published_dataset
 from paper_code.runs import RunRecord
 from paper_code.tables import (
     PLAIN,
     curves_table,
     field_abundance,
     field_measures,
-    half_interval,
     initial_patterns,
     initial_set_abundance,
     initial_spectra,
     initial_sub_embedding_abundance,
     interaction_patterns,
     law_means,
-    log_label,
-    optimizer_table,
     random_spectra,
     randomly_projected_abundance,
     results_table,
@@ -55,150 +71,6 @@ from paper_code.tables import (
     with_references,
 )
 from paper_code.toy import ToyResult
-
-FIGURE_WIDTH = 5.4  # inches: on a page of 400 pixels a point is a pixel
-INK, GREY = "0.1", "0.55"
-COLORBLIND = sns.color_palette("colorblind").as_hex()
-COLORS = dict(zip(["dnn", "dcnv2", "ipnn", "finalmlp", "nfwfm", "xdeepfm"], COLORBLIND, strict=False))
-COLORS |= {"ffm": "#7f6fc7", "fm": "#56b4e9", "gdcn": "#c2185b"}
-MARKERS = {"dnn": "o", "dcnv2": "s", "ipnn": "^", "finalmlp": "D", "nfwfm": "v", "xdeepfm": "P"}
-MARKERS |= {"ffm": "X", "fm": "h", "gdcn": "*"}
-LINES, EMBEDDING_LABELS = {"SE": "--", "ME": "-"}, {"SE": "single", "ME": "multi"}
-VARIANT_LABELS = {
-    PLAIN: "",
-    "unitary": "regularised",
-    "block_scales + unitary": "regularised, authors' form",
-    "norm_divergence": "restricted",
-    "shared_interaction": "shared interaction",
-    "subspace_similarity": "subspace similarity",
-    "singular_value_spread": "singular-value spread",
-}
-VARIANT_MARKERS = dict(
-    zip([name for name in VARIANT_LABELS if name != PLAIN], ["d", (4, 1, 0), "<", ">", "p", (6, 1, 0)], strict=True)
-)
-RANDOM_LINE, INITIAL_LINE = ({"color": INK, "linestyle": line, "lw": 1.2} for line in ("-.", ":"))
-RANDOM_BAR = {"color": "0.78", "edgecolor": "0.45", "hatch": "/////", "lw": 0.5}
-INITIAL_MARK = {"marker": "_", "linestyle": "none", "color": INK, "markeredgewidth": 1.4}
-WHISKERS = {"color": INK, "ecolor": INK, "capsize": 1.5, "elinewidth": 0.9, "capthick": 0.9}
-BASE_LINE = {"color": INK, "lw": 0.6}
-GAIN_LABEL = "test AUC,\ngain over the base model"
-# how an effect's answer is drawn -> its name, the bar and its number; not the colours of a model
-ANSWERS = {
-    "yes": ("holds", {"facecolor": "#0b5351", "edgecolor": "#0b5351"}, "#fefefe"),
-    "undecided": ("undecided", {"facecolor": "#cfcfcf", "edgecolor": "#f8f8f8", "hatch": "/////"}, "#111111"),
-    "against": ("against", {"facecolor": "#e8505b", "edgecolor": "#f28d93", "hatch": "xxx"}, "#111111"),
-}
-LINE_KEYS = ["model", "variant", "embedding", "scale"]
-STYLE = {
-    "figure.dpi": 150,
-    "savefig.dpi": 160,
-    "figure.constrained_layout.use": True,
-    "figure.facecolor": "none",
-    "axes.facecolor": "none",
-    "font.family": "sans-serif",
-    "font.sans-serif": ["DejaVu Sans", "Verdana"],
-    "font.size": 10,
-    "axes.titlesize": 10,
-    "axes.labelsize": 10,
-    "figure.titlesize": 10,
-    "figure.labelsize": 10,
-    "xtick.labelsize": 9,
-    "ytick.labelsize": 9,
-    "legend.fontsize": 9,
-    "legend.frameon": False,
-    "legend.handlelength": 2.6,
-    "legend.columnspacing": 1.2,
-    "lines.markersize": 5,
-    "hatch.linewidth": 0.7,
-    "svg.fonttype": "none",
-    "svg.hashsalt": "paper-code",
-}
-SMALL = 8  # points: the smallest text
-GRADIENT = mpl.colors.LinearSegmentedColormap.from_list(
-    "gradient", mpl.colormaps["viridis"](np.linspace(0.2, 0.88, 64))
-)
-
-
-@contextmanager
-def style():
-    """The look of every figure, for the time of the block."""
-    with mpl.rc_context(sns.axes_style("ticks") | STYLE):
-        yield
-
-
-def save_figure(figure: Figure, data: pd.DataFrame, name: str, folder: str | Path, alt: str) -> str:
-    """Write `<folder>/<name>.svg` and `.png`, and the numbers behind them to `<folder>/data/<name>.csv`.
-
-    The PNG is on white, the SVG transparent, to stand in a page of any colour; its text. A relative folder is below the
-    project's root. alt: the figure in words, the SVG's label.
-    """
-    folder = project_path(folder)
-    (folder / "data").mkdir(parents=True, exist_ok=True)
-    path = folder / f"{name}.svg"
-    with mpl.rc_context(STYLE):
-        figure.draw_without_rendering()
-        figure.set_layout_engine("none")  # its solution moves a little with every further drawing
-        figure.savefig(path, metadata={"Date": None}, transparent=True)
-        figure.savefig(folder / f"{name}.png", facecolor="white")
-    svg = labelled_svg(path.read_text(encoding="utf-8"), name, alt)
-    path.write_text(svg, encoding="utf-8")
-    data.to_csv(folder / "data" / f"{name}.csv", index=False, float_format="%.6g")
-    return svg
-
-
-def labelled_svg(svg: str, name: str, alt: str) -> str:
-    """Matplotlib's SVG made fit to stand in a page beside others: named, its ids its own, and no rule for the page."""
-    svg = re.sub(r'( id="|url\(#|href="#)', rf"\g<1>{name}-", svg)
-    rules = re.search(r'\s*<defs>\s*<style type="text/css">\*\{(.*?)\}</style>\s*</defs>', svg)
-    root = f'<svg role="img" aria-label="{escape(alt)}" style="{rules[1]}"'
-    return svg.replace(rules[0], "", 1).replace("<svg", root, 1)
-
-
-def wrapped(text: str, width: int = 58) -> str:
-    """A title in lines of at most so many characters, broken after a comma or before a parenthesis."""
-    kept = re.sub(r"(?<![,.:]) (?!\()", "\0", text)
-    return textwrap.fill(kept, width, break_long_words=False, break_on_hyphens=False).replace("\0", " ")
-
-
-def small_multiples(count: int, height: float, columns: int = 2, further: float = 1.1) -> tuple[Figure, list[Axes]]:
-    """Panels of one scale, in inches each so high; further: of titles and legend."""
-    rows = -(-count // columns)
-    figure, panels = plt.figure(figsize=(FIGURE_WIDTH, height * rows + further)), []
-    for number in range(count):
-        shared = panels[0] if panels else None
-        panels.append(figure.add_subplot(rows, columns, number + 1, sharex=shared, sharey=shared))
-    return figure, panels
-
-
-def label_outer(panels: Sequence[Axes], columns: int = 2) -> None:
-    """Leave the scales to the panels that have none below, or to the left: also above a place that is empty."""
-    for number, axes in enumerate(panels):
-        below, left = number + columns < len(panels), number % columns > 0
-        axes.tick_params(labelbottom=not below, labelleft=not left)
-        axes.set(**{"xlabel": ""} if below else {}, **{"ylabel": ""} if left else {})
-
-
-def field_ticks(axes: Axes, cardinalities: pd.Series) -> None:
-    """The fields below their bars, with their cardinalities."""
-    labels = [f"{name} ({values:,.0f})" for name, values in cardinalities.items()]
-    axes.set_xticks(np.arange(len(labels)), labels, rotation=90, fontsize=SMALL)
-    axes.set_xlim(-0.6, len(labels) - 0.4)
-    axes.set_xlabel("field (its cardinality)")
-
-
-def bar_ink(model: str, embedding: str) -> dict:
-    """Bars as the lines' markers: full for multi, pale for single embedding."""
-    face = mpl.colors.to_rgba(COLORS[model], 1 if embedding == "ME" else 0.25)
-    return {"color": face, "edgecolor": COLORS[model], "lw": 1.2}
-
-
-def line_look(model: str, variant: str, embedding: str) -> dict:
-    """Colour and marker of a model, or of its variant; dashed and open for single embedding."""
-    plain = variant == PLAIN
-    color, marker = (COLORS[model], MARKERS[model]) if plain else (INK, VARIANT_MARKERS.get(variant, "d"))
-    face = color if embedding == "ME" else "none"
-    look = {"color": color, "marker": marker, "markeredgecolor": color, "markerfacecolor": face}
-    return look | {"linestyle": LINES[embedding], "markersize": 5 if plain else 6}
 
 
 def toy_figure(small: ToyResult, large: ToyResult) -> tuple[Figure, pd.DataFrame]:
@@ -719,288 +591,3 @@ def draw_sizes(
     axes.set_xticks(scales, ["base" if scale == 1 else f"{scale}x" for scale in scales])
     axes.minorticks_off()
     axes.set_xlabel("model size")
-
-
-def published_figure(table: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
-    """Published gains over the base at the largest size, with their intervals. table: `published_intervals`."""
-    logs, models = list(table["dataset"].unique()), list(table["model"].unique())
-    with style():
-        figure, panels = plt.subplots(1, len(logs), figsize=(FIGURE_WIDTH, 4.0), sharex=True, sharey=True)
-        for axes, log in zip(np.atleast_1d(panels), logs, strict=True):
-            for embedding, offset in (("SE", 0.16), ("ME", -0.16)):
-                rows = table[(table["dataset"] == log) & (table["embedding"] == embedding)]
-                for row in rows.itertuples():
-                    look = line_look(row.model, PLAIN, embedding) | {"color": GREY, "linestyle": "none"}
-                    look |= {"markeredgecolor": GREY, "markerfacecolor": GREY if embedding == "ME" else "none"}
-                    place = len(models) - models.index(row.model) + offset
-                    axes.errorbar(row.gain, place, xerr=row.half_interval, capsize=2, **look)
-            axes.axvline(0, **BASE_LINE)
-            axes.axvline(0.001, color=INK, lw=0.8, linestyle=":")
-            axes.set(title=f"Published: {log}", xlabel="test AUC,\ngain over the base model")
-            axes.set_xticks([-0.001, 0, 0.001, 0.002, 0.003])
-            axes.tick_params(axis="x", labelrotation=45)
-        labels = [MODEL_LABELS[model] for model in models]
-        np.atleast_1d(panels)[0].set_yticks(range(len(models), 0, -1), labels)
-        keys = [
-            Line2D([], [], color=GREY, marker="o", linestyle="none", markerfacecolor=face) for face in ("none", GREY)
-        ]
-        threshold = Line2D([], [], color=INK, lw=0.8, linestyle=":")
-        figure.legend([*keys, threshold], ["single", "multi", "0.001"], ncols=3, loc="outside lower center")
-        sns.despine(figure)
-    return figure, table
-
-
-def decay_figure(table: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
-    """A weight in the steps after the only batch that had its value, for every weight decay. table: `absent_table`."""
-    coupled = table[~table["decoupled"]]
-    decays = sorted(coupled["weight_decay"].unique())
-    with style():
-        figure, axes = plt.subplots(figsize=(FIGURE_WIDTH, 3.8))
-        for number, (decay, rows) in enumerate(coupled.groupby("weight_decay")):
-            color = GRADIENT(number / (len(decays) - 1))
-            label = f"coupled, {decay:g}" if decay else "no decay"
-            axes.plot(rows["step"], rows["weight"], color=color, label=label, lw=1.6)
-        strongest = table[table["decoupled"] & (table["weight_decay"] == decays[-1])]
-        label = f"decoupled, {decays[-1]:g}"
-        axes.plot(strongest["step"], strongest["weight"], color=INK, linestyle=":", label=label)
-        axes.axhline(0, **BASE_LINE)
-        axes.set(xlabel="steps since the batch that had the value", ylabel="weight", xscale="symlog", xlim=(0, None))
-        axes.set_xticks([0, 1, 10, 100, 1000], ["0", "1", "10", "100", "1,000"])
-        axes.set_title("A weight with one gradient, then none (computed)")
-        figure.legend(ncols=3, loc="outside lower center")
-        sns.despine(figure)
-    return figure, table
-
-
-MEASURE_MARKERS = {"information abundance": "o", "effective rank": "^", "stable rank": "s"}
-
-
-def measures_figure(table: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
-    """Ratios by comparison and measure, with their intervals and the claimed bound. table: `measures_table`."""
-    comparisons = list(table["comparison"].unique())
-    with style():
-        figure, axes = plt.subplots(figsize=(FIGURE_WIDTH, 0.75 * len(comparisons) + 1.6))
-        for number, (_, rows) in enumerate(table.groupby("comparison", sort=False)):
-            middle = len(comparisons) - number
-            bound = rows["bound"].iloc[0]
-            axes.plot([bound, bound], [middle - 0.42, middle + 0.42], color=INK, lw=1.2)
-            arrow = {"above": ">", "below": "<"}[rows["side"].iloc[0]]
-            axes.plot(bound * (1.04 if arrow == ">" else 0.96), middle + 0.42, arrow, color=INK, markersize=4)
-            for place, row in zip(np.linspace(0.3, -0.3, len(rows)), rows.itertuples(), strict=True):
-                measure, _, normalised = row.measure.partition(", ")
-                look = {"marker": MEASURE_MARKERS[measure], "color": INK, "linestyle": "none", "markersize": 5}
-                look["markerfacecolor"] = "none" if normalised else INK
-                spread = [[row.mean - row.low], [row.high - row.mean]]
-                axes.errorbar(row.mean, middle + place, xerr=spread, elinewidth=1, capsize=2, **look)
-        axes.set_yticks(range(len(comparisons), 0, -1), [textwrap.fill(name, 22) for name in comparisons])
-        axes.set(xscale="log", xlabel="ratio", ylim=(0.4, len(comparisons) + 0.6))
-        axes.set_xticks([0.2, 0.5, 1, 2], ["0.2", "0.5", "1", "2"])
-        axes.minorticks_off()
-        ink = {"color": INK, "linestyle": "none"}
-        handles = [Line2D([], [], marker=marker, **ink) for marker in MEASURE_MARKERS.values()]
-        handles += [Line2D([], [], marker="o", markerfacecolor="none", **ink), Line2D([], [], color=INK)]
-        figure.legend(
-            handles, [*MEASURE_MARKERS, "rows normalised", "claimed bound"], ncols=2, loc="outside lower center"
-        )
-        sns.despine(figure)
-    return figure, table
-
-
-OPTIMIZER_ROWS = {
-    "share_of_random": "information abundance,\nshare of random",
-    "other": "rank correlation\nwith the other field",
-    "auc_gain": "test AUC, gain over\nsingle without decay",
-    "multi_gain": "test AUC,\nmulti minus single",
-}
-
-
-def optimizer_figure(of_log: Mapping[str, Sequence[RunRecord]]) -> tuple[Figure, pd.DataFrame]:
-    """Collapse, interaction-collapse law, test AUC and the gain of multi embedding by weight decay, a column for each
-    log: means over the seeds with 95 % intervals, coupled in the models' colours, decoupled in black."""
-    data = pd.concat([optimizer_lines(optimizer_table(records)) for records in of_log.values()], ignore_index=True)
-    decays = sorted(data["weight_decay"].unique())
-    with style():
-        size = (FIGURE_WIDTH, 1.75 * len(OPTIMIZER_ROWS) + 1.3)
-        figure, panels = plt.subplots(
-            len(OPTIMIZER_ROWS), len(of_log), figsize=size, sharex=True, sharey="row", squeeze=False
-        )
-        for column, log in zip(panels.T, of_log, strict=True):
-            column[0].set_title(wrapped(log_title(of_log[log][0]), 28))
-            for axes, value in zip(column, OPTIMIZER_ROWS, strict=True):
-                rows = data[(data["dataset"] == log) & (data["measure"] == value)]
-                lines = rows.groupby(["decoupled", "model", "embedding"], sort=False)
-                for number, ((decoupled, model, embedding), line) in enumerate(lines):
-                    look = line_look(model, "decoupled" if decoupled else PLAIN, embedding)
-                    position = np.array([decays.index(decay) for decay in line["weight_decay"]]) + 0.06 * number
-                    name = f"{MODEL_LABELS[model]} {EMBEDDING_LABELS[embedding]}" + ", decoupled" * decoupled
-                    if decoupled:
-                        look["marker"] = MARKERS[model]
-                    interval = {"yerr": line["half_interval"], "elinewidth": 1, "capsize": 2, "lw": 1.2}
-                    axes.errorbar(position, line["mean"], **interval, **look, label=name)
-                if value.endswith("gain"):
-                    axes.axhline(0, **BASE_LINE)
-            column[-1].set_xticks(range(len(decays)), [f"{decay:g}" for decay in decays])
-            column[-1].set_xlabel("weight decay")
-        for axes, label in zip(panels[:, 0], OPTIMIZER_ROWS.values(), strict=True):
-            axes.set_ylabel(label, fontsize=9)
-        found = dict(zip(*reversed(panels[1, 0].get_legend_handles_labels()), strict=True))
-        for axes in panels[:, 0]:
-            found |= dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
-        figure.legend(found.values(), found.keys(), ncols=2, loc="outside lower center")
-        sns.despine(figure)
-    return figure, data
-
-
-def optimizer_lines(table: pd.DataFrame) -> pd.DataFrame:
-    """Of `optimizer_table` the mean and half the 95 % interval of every measure of `OPTIMIZER_ROWS`, by dataset, model,
-    embedding, weight decay and how it is applied; gains are taken within a seed."""
-    keys = ["seed", "weight_decay", "decoupled"]
-    of_dcnv2 = table[table["model"] == "dcnv2"]
-    single = of_dcnv2[of_dcnv2["embedding"] == "SE"].set_index(keys)["test_auc"]
-    without = single.xs((0.0, False), level=("weight_decay", "decoupled"))
-    gained = of_dcnv2.assign(auc_gain=of_dcnv2["test_auc"] - of_dcnv2["seed"].map(without))
-    beside = of_dcnv2[of_dcnv2["embedding"] == "ME"]
-    beside = beside.assign(multi_gain=beside["test_auc"] - single.reindex(beside.set_index(keys).index).to_numpy())
-    parts = {
-        "share_of_random": of_dcnv2,
-        "other": table[table["embedding"] == "SE"],
-        "auc_gain": gained,
-        "multi_gain": beside,
-    }
-    frames = []
-    for measure, rows in parts.items():
-        start = rows[rows["weight_decay"] == 0].assign(decoupled=True)  # without decay both are the same
-        lines = pd.concat([rows, start[start["model"] != "ffm"]])
-        groups = lines.groupby(["dataset", "model", "embedding", "decoupled", "weight_decay"], sort=False)[measure]
-        found = groups.agg(["mean", "std", "count"]).reset_index().sort_values("weight_decay", kind="stable")
-        half = half_interval(found["std"], found["count"])
-        found = found.assign(measure=measure, half_interval=half.fillna(0), seeds=found["count"])
-        frames.append(found.drop(columns=["std", "count"]))
-    return pd.concat(frames, ignore_index=True)
-
-
-def ledger_figure(summary: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
-    """What held here: a row for each of the paper's claims in short, a bar for each data set.
-
-    A bar is divided as the claim's tested effects are, with their numbers where they have room. summary: `part`,
-    `label`, `dataset` (empty: of none), the numbers of effects `yes`, `undecided` and `against`, and `verdict`.
-    """
-    datasets = [name for name in summary["dataset"].unique() if name] or [""]
-    start, gap, line, heading = 2.42, 0.1, 0.34, 0.36  # inches
-    width = (FIGURE_WIDTH - 0.05 - start + gap) / len(datasets) - gap
-    claims = summary[["part", "label"]].drop_duplicates()
-    height = heading * (1 + claims["part"].nunique()) + line * len(claims) + 0.6
-    with style():
-        figure = plt.figure(figsize=(FIGURE_WIDTH, height))
-        figure.set_layout_engine("none")
-        axes = figure.add_axes((0, 0, 1, 1), xlim=(0, FIGURE_WIDTH), ylim=(height, 0))  # in inches
-        axes.axis("off")
-        for number, dataset in enumerate(datasets):
-            axes.text(start + number * (width + gap), 0.22, dataset, va="center", fontsize=9)
-        middle = 0.22
-        for part, of_part in summary.groupby("part", sort=False):
-            middle += heading
-            axes.text(0.05, middle, part, va="center", weight="bold")
-            for label, rows in of_part.groupby("label", sort=False):
-                middle += line
-                axes.text(0.05, middle, textwrap.fill(label, 34), va="center", fontsize=SMALL, linespacing=1.05)
-                for row in rows.to_dict("records"):
-                    column = datasets.index(row["dataset"]) if row["dataset"] in datasets else 0
-                    whole = width if row["dataset"] else FIGURE_WIDTH - 0.05 - start
-                    draw_answers(axes, start + column * (width + gap), middle, whole, row)
-        handles = [Patch(label=name, **look) for name, look, _ in ANSWERS.values()]
-        axes.legend(handles=handles, title="share of the tested effects, and their number", ncols=3, loc="lower center")
-        axes.get_legend().get_title().set_fontsize(9)
-    return figure, summary
-
-
-def draw_answers(axes: Axes, left: float, middle: float, width: float, row: dict) -> None:
-    """A bar divided as the answers of a row are, or its verdict where there is none."""
-    total = sum(row[answer] for answer in ANSWERS)
-    if not total:
-        axes.text(left, middle, textwrap.shorten(row["verdict"], 22), va="center", fontsize=SMALL, style="italic")
-    for answer, (_, look, ink) in ANSWERS.items():
-        if row[answer]:
-            share = width * row[answer] / total
-            axes.barh(middle, share, 0.2, left=left, lw=0, **look)
-            if share > 0.08 + 0.08 * len(str(row[answer])):
-                center = left + share / 2
-                axes.text(
-                    center, middle, str(row[answer]), ha="center", va="center_baseline", fontsize=SMALL, color=ink
-                )
-            left += share
-
-
-def gains(table: pd.DataFrame) -> pd.DataFrame:
-    """Mean gain in test AUC over the same seed's base and half its 95 % interval, by model, variant, embedding, scale.
-
-    The base is the variant's own single embedding of the base size, or the plain one if the variant has none.
-    """
-    keys = ["model", "variant", "seed"]
-    base = table[table["scale"] == 1].set_index(keys)["test_auc"]
-    own, plain = (base.reindex(t.set_index(keys).index).to_numpy() for t in (table, table.assign(variant=PLAIN)))
-    table = table.assign(gain=table["test_auc"] - np.where(np.isnan(own), plain, own))
-    return by_size(with_both_bases(table), "gain")
-
-
-def by_size(table: pd.DataFrame, value: str) -> pd.DataFrame:
-    """Mean over the seeds of a column and half its 95 % interval, by model, variant, embedding and scale."""
-    summary = table.groupby(LINE_KEYS, sort=False)[value].agg(["mean", "std", "count"]).reset_index()
-    half = half_interval(summary["std"], summary["count"])
-    summary = summary.assign(**{value: summary["mean"]}, half_interval=half.fillna(0), seeds=summary["count"])
-    return sorted_lines(summary[[*LINE_KEYS, value, "half_interval", "seeds"]])
-
-
-def published_gains(dataset: str, models: Sequence[str]) -> pd.DataFrame:
-    """The published means less the published base; the interval is left out, for the paper gives single deviations."""
-    table = published_auc(dataset, models).assign(variant=PLAIN)
-    base = table[table["scale"] == 1].set_index("model")["auc_mean"]
-    table = with_both_bases(table)
-    gain = table["auc_mean"] - table["model"].map(base)
-    table = table.assign(gain=gain, half_interval=0.0, seeds=3)
-    return sorted_lines(table[[*LINE_KEYS, "gain", "half_interval", "seeds"]])
-
-
-def with_both_bases(table: pd.DataFrame) -> pd.DataFrame:
-    """The table with the rows of scale 1, which are SE, as ME too: one set is the base of both lines.
-
-    A variant of several sets alone begins at the plain base.
-    """
-    bases, added = table[table["scale"] == 1], []
-    for model, variant in table.loc[table["embedding"] == "ME", ["model", "variant"]].drop_duplicates().to_numpy():
-        of_model = bases[bases["model"] == model]
-        own = of_model[of_model["variant"] == variant]
-        own = of_model[of_model["variant"] == PLAIN] if own.empty else own
-        added.append(own.assign(embedding="ME", variant=variant))
-    return pd.concat([table, *added])
-
-
-def sorted_lines(table: pd.DataFrame) -> pd.DataFrame:
-    """By model, variant and size, single embedding first."""
-    variants = [PLAIN, *dict.fromkeys(table["variant"][table["variant"] != PLAIN])]
-    order = [list(MODEL_LABELS).index(model) for model in table["model"]]
-    of_variant = [variants.index(variant) for variant in table["variant"]]
-    keys = ["order", "of_variant", "embedding", "scale"]
-    table = table.assign(order=order, of_variant=of_variant)
-    return table.sort_values(keys, ascending=[True, True, False, True]).drop(columns=["order", "of_variant"])
-
-
-def seeds_title(summary: pd.DataFrame) -> str:
-    """How many seeds a summary's numbers are of."""
-    fewest, most = summary["seeds"].min(), summary["seeds"].max()
-    return f"{most} seeds" if fewest == most else f"{fewest} to {most} seeds"
-
-
-def log_title(record: RunRecord) -> str:
-    """The data set and its rows."""
-    data = record.config["data"]
-    return f"{log_label(data['name'])} ({data['rows']:,} rows)"
-
-
-def run_title(records: Sequence[RunRecord]) -> str:
-    """Model, size, data set and seeds of records that differ in the seed alone."""
-    config = records[0].config
-    sets = f", {config['num_sets']} sets" if config["num_sets"] > 1 else ""
-    seeds = [record.config["seed"] for record in records]
-    which = f"seed {seeds[0]}" if len(seeds) == 1 else f"mean and range over {len(seeds)} seeds"
-    return f"{MODEL_LABELS[config['model']]}, $K$ = {config['embedding_size']}{sets}, {log_title(records[0])}, {which}"
