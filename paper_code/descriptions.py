@@ -314,6 +314,52 @@ def optimizer(data: pd.DataFrame) -> str:
     return f"Line charts by weight decay, without and at {plain_text(largest)}. {'. '.join(parts)}."
 
 
+def reach(data: pd.DataFrame) -> str:
+    """Of the map: how often the gain is positive, its ends, and how it goes with the share of random."""
+    parts = []
+    for dataset, rows in data.groupby("dataset", sort=False):
+        least, most = (rows.loc[getattr(rows["gain"], of)()] for of in ("idxmin", "idxmax"))
+        ends = [
+            f"{gain_text(row['gain'])} at noise {row['noise']:g}, {row['rows']:,.0f} rows, K {row['base']:.0f}, "
+            f"P {row['patterns']:.0f}"
+            for row in (least, most)
+        ]
+        correlation = stats.spearmanr(rows["gain"], rows["share"]).statistic
+        shares = f"{rows['share'].min():.2f} to {rows['share'].max():.2f}"
+        parts.append(
+            f"{dataset}: multi embedding is better at {(rows['gain'] > 0).sum()} of {len(rows)} points, from "
+            f"{ends[0]} to {ends[1]}; single embedding's information abundance is {shares} of random; rank correlation "
+            f"of both over the points, of their means, {correlation:+.2f}"
+        )
+    return (
+        "Heat maps of the gain of multi over single embedding in test AUC and of single embedding's share of random, "
+        f"by noise and rows, K and P, and the one against the other. {'. '.join(parts)}."
+    )
+
+
+def alternatives(data: pd.DataFrame) -> str:
+    """Of the base and of what is compared with multi embedding at its size."""
+    compared = set(data.loc[data["kind"] == "multi", "scale"])
+    parts = []
+    for (dataset, model), rows in data.groupby(["dataset", "model"], sort=False):
+        rows = rows[rows["scale"].isin(compared)]
+        values = [f"{row.kind} {gain_text(row.gain)} in {row.seconds:.0f} seconds" for row in rows.itertuples()]
+        parts.append(f"{dataset}, {MODEL_LABELS[model]}: {', '.join(values)}")
+    return (
+        "Gain in test AUC over the base model against training time, single embedding by size as a line. At "
+        f"{sizes_text(compared)}: {'. '.join(parts)}."
+    )
+
+
+def changes(data: pd.DataFrame) -> str:
+    parts = [
+        f"{row.choice}, {MODEL_LABELS[row.model]} {EMBEDDING_LABELS[row.embedding]} {row.change:+.4f} ± "
+        f"{row.half_interval:.4f}"
+        for row in data.itertuples()
+    ]
+    return f"Changes of test AUC with 95 % intervals, by choice, model and embedding. {'; '.join(parts)}."
+
+
 def ledger(data: pd.DataFrame) -> str:
     """The numbers are sums over the rows of a part."""
     names = {answer: name for answer, (name, *_) in ANSWERS.items()}

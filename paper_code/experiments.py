@@ -67,7 +67,7 @@ PROFILES = {
         test_rows=30_000,
         scales=(1, 4),
         seeds=(0, 1, 2),
-        options=LAPTOP_OPTIONS,
+        options=LAPTOP_OPTIONS | {"blocks": 1},
         training=TrainingConfig(batch_size=256, patience=1, max_epochs=1),
         weight_decay_by_rule=True,
     ),
@@ -157,17 +157,10 @@ MAP_LEVELS = {"noise": (0.0, 2.0), "rows": (0.25, 1.0), "base": (5, 10), "patter
 
 
 def map_points(scales: Sequence[int]) -> list[dict]:
-    """All combinations of the levels; where there are few sizes, those in which noise and rows are low or high
-    together, and K and P."""
-    points = [dict(zip(MAP_LEVELS, values, strict=True)) for values in product(*MAP_LEVELS.values())]
-    if len(scales) > 2:
-        return points
-    high = [[value == MAP_LEVELS[name][1] for name, value in point.items()] for point in points]
-    return [
-        point
-        for point, (noise, rows, base, patterns) in zip(points, high, strict=True)
-        if (noise, base) == (rows, patterns)
-    ]
+    """All combinations of the levels; where there are few sizes, all low and all high."""
+    levels = MAP_LEVELS.values()
+    chosen = product(*levels) if len(scales) > 2 else zip(*levels, strict=True)
+    return [dict(zip(MAP_LEVELS, values, strict=True)) for values in chosen]
 
 
 def map_runs(scales: Sequence[int]) -> list[Variant]:
@@ -501,6 +494,13 @@ def book_records(
         for config in run_configs(experiment, dataset, profile, seeds)
     }
     return records_there(configs.values(), results_dir)
+
+
+@lru_cache(maxsize=1)
+def trials(results_dir: str | Path) -> list[RunRecord]:
+    """The records of one epoch that `results_dir` holds, which tell what a run made on a GPU takes on a CPU."""
+    records = RunStore(project_path(results_dir)).records()
+    return [record for record in records if record.config["training"]["max_epochs"] == 1]
 
 
 def toy_results(

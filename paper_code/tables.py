@@ -485,6 +485,22 @@ def optimizer_summary(records: Sequence[RunRecord]) -> pd.DataFrame:
     return found.rename(columns={"weight_decay": "weight decay", "decoupled": "how"})
 
 
+def optimizer_answers(records: Sequence[RunRecord]) -> pd.DataFrame:
+    """One row of text: without weight decay (none), with the largest coupled and decoupled, means over the seeds of
+    DCNv2's share of random, of the rank correlation with the other field of DCNv2 and FFM, and of the gain of multi
+    over single embedding."""
+    table = optimizer_table(records)
+    means = table.groupby(["model", "embedding", "weight_decay", "decoupled"]).mean(numeric_only=True)
+    largest, found = table["weight_decay"].max(), {}
+    for name, key in {"none": (0.0, False), "coupled": (largest, False), "decoupled": (largest, True)}.items():
+        single, multi, ffm = (means.loc[(*of, *key)] for of in (("dcnv2", "SE"), ("dcnv2", "ME"), ("ffm", "SE")))
+        found[f"share_{name}"] = f"{single['share_of_random']:.2f}"
+        found[f"other_{name}"] = f"{single['other']:+.2f}"
+        found[f"ffm_{name}"] = f"{ffm['other']:+.2f}"
+        found[f"gain_{name}"] = f"{multi['test_auc'] - single['test_auc']:+.4f}"
+    return pd.DataFrame([found])
+
+
 def half_interval(deviation, count):
     """Half of Student's t 95 % interval of a mean, from the standard deviation and the number of values; NaN of one."""
     return stats.t.ppf(0.975, np.maximum(count, 2) - 1) * deviation / np.sqrt(count)

@@ -55,7 +55,7 @@ def make_record(
         scores={"test_auc": test_auc, "test_log_loss": 0.5, "best_epoch": 1},
         epochs=[make_epoch(len(spectra))],
         spectra={"side_by_side": [list(values) for values in spectra]},
-        provenance={"seconds": 1.0},
+        provenance={"device": "cpu", "seconds": 1.0, "training_seconds": 0.9},
     )
 
 

@@ -55,6 +55,35 @@ OPTIMIZERS = pd.DataFrame(
         *("share_of_random", "own", "other"),
     ],
 )
+MAP = pd.DataFrame(
+    [
+        ("criteo_like", 0.0, 50_000, 5, 1, 0.71, 0.709, -0.001, 0.5, 0.6, 0.002, 3),
+        ("criteo_like", 2.0, 200_000, 10, 9, 0.70, 0.703, 0.003, 0.25, 0.5, 0.002, 3),
+    ],
+    columns=[
+        *("dataset", "noise", "rows", "base", "patterns", "single", "multi", "gain", "share", "multi_share"),
+        *("half_interval", "seeds"),
+    ],
+)
+ALTERNATIVES = pd.DataFrame(
+    [
+        ("avazu_like", "dnn", kind, scale, gain, seconds, 1000.0, 0.5, 0.001, 5)
+        for kind, scale, gain, seconds in (
+            ("single", 1, 0.0, 9.0),
+            ("single", 4, 0.001, 12.4),
+            ("single", 10, 0.002, 25.0),
+            ("multi", 4, 0.0035, 18.2),
+        )
+    ],
+    columns=["dataset", "model", "kind", "scale", "gain", "seconds", "parameters", "share", "half_interval", "seeds"],
+)
+CHANGES = pd.DataFrame(
+    [
+        ("criteo_like", "rows shuffled", "shuffle", "dnn", "SE", 4, -0.0012, 0.003, 5),
+        ("criteo_like", "rows shuffled", "shuffle", "dnn", "ME", 4, 0.0002, 0.001, 5),
+    ],
+    columns=["dataset", "choice", "variant", "model", "embedding", "scale", "change", "half_interval", "seeds"],
+)
 LEDGER = pd.DataFrame(
     [
         ("the phenomenon", "one", "criteo_like", 5, 1, 0, "partly"),
@@ -160,6 +189,12 @@ CASES = {
         lambda: optimizer_lines(OPTIMIZERS),
         ["without and at 0.001", "a share of random: DCNv2 single 0.50 and 0.25", "multi minus single embedding"],
     ),
+    "reach": (
+        lambda: MAP,
+        ["better at 1 of 2 points, from -0.0010 at noise 0, 50,000 rows, K 5, P 1 to +0.0030", "0.25 to 0.50", "-1.00"],
+    ),
+    "alternatives": (lambda: ALTERNATIVES, ["At 4x", "DNN: single +0.0010 in 12 seconds, multi +0.0035 in 18 seconds"]),
+    "changes": (lambda: CHANGES, ["rows shuffled, DNN single -0.0012 ± 0.0030", "DNN multi +0.0002 ± 0.0010"]),
     "ledger": (lambda: LEDGER, ["2 claims", "8 hold, 3 undecided, 1 against", "the cure: 0 hold", "1 untested"]),
 }
 

@@ -8,7 +8,7 @@ import vl_convert
 
 from paper_code import figures, interactive, tables
 from paper_code.claims import Runs
-from paper_code.experiments import records_of
+from paper_code.experiments import records_of, stored_records
 from paper_code.models import MODEL_LABELS
 from paper_code.published import published_auc
 from paper_code.toy import run_toy
@@ -183,7 +183,7 @@ def test_single_embedding_alone(of_logs):
 
 
 def test_a_model_that_the_paper_lacks_has_ours_alone():
-    records = [r for r in records_of("gdcn", "criteo_like") if r.config["model"] == "gdcn"]
+    records = [r for r in stored_records("newer", "criteo_like") if r.config["model"] == "gdcn"]
     chart = interactive.gains_chart({"criteo_like": records})
     assert {row["kind"] for row in data_of(chart)} == {"ours"}
     assert parameters(chart)["shown"]["bind"]["options"] == ["ours"]

@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from paper_code.models import build_model
+from paper_code.models import MODELS, build_model
+from paper_code.regularizers import RegularizerConfig
 from paper_code.runs import DataConfig, RunConfig, RunRecord, measure, sub_embedding_information_abundance
 from paper_code.spectra import information_abundance
 from paper_code.tables import (
@@ -26,10 +27,12 @@ from paper_code.tables import (
     provenance,
     randomly_projected_abundance,
     relative_spread,
+    results_table,
     set_spread,
     sub_embedding_abundance,
     variant,
 )
+from paper_code.training import TrainingConfig
 
 CARDINALITIES = [4, 9, 40, 120, 300]
 
@@ -103,7 +106,33 @@ def test_the_law_is_a_rank_correlation_with_the_fields_abundance():
     assert law_correlations(record, against) == pytest.approx((-1.0, -1.0))
 
 
-@pytest.mark.parametrize(("model", "size", "sub_size"), [("dcnv2", 10, 10), ("ffm", 32, 8)])
+@pytest.mark.parametrize(
+    ("model", "size", "sub_size"),
+    [
+        *(("dcnv2", 10, 10), ("ffm", 32, 8), ("rankmixer", 10, 2), ("rankmixer", 29, 5)),
+        # a head has one of five parts of K, and is at least 1 (`TokenMixer`): here there is nothing left
+        pytest.param(
+            "rankmixer", 4, 1, marks=pytest.mark.xfail(strict=True, reason="projects to a size of 4 // 5 = 0")
+        ),
+    ],
+)
+def test_random_projections_are_of_the_embeddings_to_the_size_of_the_sub_embeddings(model, size, sub_size):
+    """The short way, through the singular values, against projections of the whole matrices."""
+    record, built = untrained(model, size), build_model(model, CARDINALITIES, size)
+    generator = np.random.default_rng(0)
+    repeats = 100
+    found = np.mean([randomly_projected_abundance(record, seed) for seed in range(repeats)], axis=0)
+    sub_embeddings = built.sub_embeddings()[0]
+    for i, matrix in enumerate(built.embedding_matrices()[0]):
+        assert {sub.shape[1] for j, sub in enumerate(sub_embeddings[i]) if i != j} == {sub_size}
+        projected = [matrix.detach().numpy() @ generator.standard_normal((size, sub_size)) for _ in range(4 * repeats)]
+        expected = np.mean([information_abundance(values) for values in projected])
+        np.testing.assert_allclose(np.nanmean(found[i]), expected, rtol=0.02)
+
+
+@pytest.mark.parametrize(
+    ("model", "size", "sub_size"), [("dcnv2", 10, 10), ("ffm", 32, 8), ("rankmixer", 10, 2), ("rankmixer", 29, 5)]
+)
 def test_random_projections_know_the_row_and_not_the_column(model, size, sub_size):
     record = untrained(model, size)
     found = np.mean([randomly_projected_abundance(record, seed) for seed in range(30)], axis=0)
@@ -125,10 +154,61 @@ def test_spread_and_correlation_of_patterns():
 
 
 def test_a_variant_is_named_after_what_is_on():
-    assert variant(untrained().config) == "plain"
     assert variant(untrained(num_sets=2, shared_interaction=True).config) == "shared_interaction"
     regularized = untrained(block_scales=True).config | {"regularizer": {"name": "unitary", "weight": 1e-5}}
     assert variant(regularized) == "block_scales + unitary"
+
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("weight_decay", [0.0, 1e-3])
+def test_a_run_as_in_the_paper_is_plain_whatever_its_size_and_weight_decay(model, weight_decay):
+    training = TrainingConfig(weight_decay=weight_decay, decoupled=weight_decay > 0)
+    for size, num_sets in ((28, 1), (7, 4)):
+        config = RunConfig(DataConfig("criteo_like", 3, 100, 50), model, size, num_sets, 3, training=training)
+        assert variant(config.to_json()) == "plain"
+
+
+@pytest.mark.parametrize(
+    ("options", "data", "training", "regularizer", "expected"),
+    [
+        ({"embedding_std": 1.0}, {}, {}, None, "embedding_std 1.0"),
+        ({"embedding_std": 1e-4}, {}, {}, None, "embedding_std 0.0001"),
+        ({}, {}, {"shuffle": True}, None, "shuffle"),
+        ({}, {"noise": 0.0}, {}, None, "noise 0.0"),
+        ({}, {"noise": 2.0}, {}, None, "noise 2.0"),
+        ({}, {"patterns": 1}, {}, None, "patterns 1"),
+        ({}, {"patterns": 9}, {}, None, "patterns 9"),
+        ({}, {"vocabulary": "train"}, {}, None, "vocabulary train"),
+        ({}, {"vocabulary": "all"}, {}, None, "vocabulary all"),
+        ({}, {"noise": 2.0, "patterns": 9}, {}, None, "noise 2.0 + patterns 9"),
+        (
+            {"embedding_std": 1.0, "block_scales": True},
+            {"noise": 0.0, "patterns": 1, "vocabulary": "all"},
+            {"shuffle": True},
+            "unitary",
+            "block_scales + embedding_std 1.0 + noise 0.0 + patterns 1 + vocabulary all + shuffle + unitary",
+        ),
+    ],
+)
+def test_a_variant_says_what_start_log_and_order_of_rows_are_otherwise(options, data, training, regularizer, expected):
+    config = RunConfig(
+        DataConfig("criteo_like", 0, 100, 50, **data),
+        *("dcnv2", 10, 1, 0),
+        options,
+        TrainingConfig(**training),
+        RegularizerConfig(regularizer) if regularizer else None,
+    )
+    assert variant(config.to_json()) == expected
+
+
+@pytest.mark.parametrize(
+    ("size", "num_sets", "scale"), [(10, 1, 1), (20, 1, 2), (5, 4, 2), (10, 4, 4), (40, 1, 4), (5, 2, 1)]
+)
+def test_the_scale_is_the_size_of_all_sets_over_the_papers_base_whatever_a_sets_own(size, num_sets, scale):
+    """Single embedding of K = 20 and four sets of K = 5 are of the same size, twice the base."""
+    table = results_table([untrained(size=size, num_sets=num_sets)])
+    assert table["scale"].tolist() == [scale]
+    assert table["embedding"].tolist() == ["ME" if num_sets > 1 else "SE"]
 
 
 def test_the_auc_table_has_published_above_ours():

@@ -35,6 +35,7 @@ from paper_code.claims.of_paper import (
     toy_claim,
 )
 from paper_code.claims.ours import (
+    OTHER_CHOICES,
     OURS,
     alternatives_claims,
     map_claims,
@@ -71,6 +72,7 @@ __all__ = [
     "NOT_REPRODUCED",
     "NOT_TESTED",
     "OF_RECORDS",
+    "OTHER_CHOICES",
     "OURS",
     "PARTLY",
     "REPRODUCED",

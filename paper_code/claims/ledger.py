@@ -31,6 +31,7 @@ from paper_code.experiments import (
     seeds_of,
     stored_records,
     toy_results,
+    trials,
 )
 from paper_code.tables import html_table, log_label
 
@@ -72,6 +73,8 @@ def ledger(
         scales = sorted({variant.scale * variant.num_sets for variant in variants})
         for dataset in datasets if on_both else datasets[:1]:
             records = stored_records(experiment, dataset, profile, seeds, results_dir)
+            if function is alternatives_claims:
+                further = further | {"references": trials(results_dir)}
             claims += function(records, dataset, scales, **further)
     return claims
 

@@ -91,13 +91,13 @@ def with_training(records: Sequence[RunRecord], weight_decay: float, decoupled: 
     ]
 
 
-# a variant of the released code's chapter -> what it is
-RELEASED = {
-    "embedding_std 1.0": "embeddings that start normal with standard deviation 1, as PyTorch's",
-    "embedding_std 0.0001": "embeddings that start normal with standard deviation 0.0001, as in two CTR libraries",
-    "shuffle": "an order of the training rows that is new in every epoch",
-    "vocabulary train": "values counted on the training rows alone",
-    "vocabulary all": "values counted on all rows, the test sample's too",
+# variants of the released code's chapter
+OTHER_CHOICES = {
+    "embedding_std 1.0": "embeddings start normal, deviation 1",
+    "embedding_std 0.0001": "embeddings start normal, deviation 0.0001",
+    "shuffle": "rows shuffled anew in every epoch",
+    "vocabulary train": "values counted on the training rows only",
+    "vocabulary all": "values counted on the test rows too",
 }
 
 
@@ -106,7 +106,7 @@ def released_claims(records: Sequence[RunRecord], dataset: str | None = None, sc
     runs = Runs(records, dataset, scales)
     size = runs.largest
     claims = []
-    for variant, words in RELEASED.items():
+    for variant, words in OTHER_CHOICES.items():
         effects = []
         for embedding in ("SE", "ME"):
             of = runs("test_auc", "dnn", embedding, size, variant), runs("test_auc", "dnn", embedding, size)
@@ -125,7 +125,7 @@ def released_claims(records: Sequence[RunRecord], dataset: str | None = None, sc
         )
     forms = runs("test_auc", "ipnn", "ME", size, "released_form"), runs("test_auc", "ipnn", "ME", size)
     name = f"test AUC, IPNN ME {size_name(size)}, products only minus with the concatenation"
-    gains = [gain_of(runs, "dnn", size, variant, f"DNN, {variant}") for variant in (PLAIN, *RELEASED)]
+    gains = [gain_of(runs, "dnn", size, variant, f"DNN, {variant}") for variant in (PLAIN, *OTHER_CHOICES)]
     return [
         *claims,
         Claim(
@@ -194,11 +194,16 @@ def map_claims(records: Sequence[RunRecord], dataset: str | None = None, scales=
     ]
 
 
-def alternatives_claims(records: Sequence[RunRecord], dataset: str | None = None, scales=None) -> list[Claim]:
-    """Multi embedding beside what else its parameters and its time could buy."""
+def alternatives_claims(
+    records: Sequence[RunRecord], dataset: str | None = None, scales=None, references: Sequence[RunRecord] = ()
+) -> list[Claim]:
+    """Multi embedding beside what else its parameters and its time could buy.
+
+    references: from which the seconds of runs made on a GPU are estimated.
+    """
     runs = Runs(records, dataset, scales)
     size, models = max(up_to_4(runs.scales)), ("dnn", "dcnv2")
-    table = alternatives_table(records)
+    table = alternatives_table(records, references)
 
     def multi(model: str, variant: str = PLAIN) -> pd.Series:
         return runs("test_auc", model, "ME", size, variant)

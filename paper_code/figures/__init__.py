@@ -30,6 +30,8 @@ from paper_code.figures.paper import (
 from paper_code.figures.scrutiny import (
     MEASURE_MARKERS,
     OPTIMIZER_ROWS,
+    alternatives_figure,
+    changes_figure,
     decay_figure,
     draw_answers,
     ledger_figure,
@@ -37,6 +39,7 @@ from paper_code.figures.scrutiny import (
     optimizer_figure,
     optimizer_lines,
     published_figure,
+    reach_figure,
 )
 from paper_code.figures.style import (
     ANSWERS,
@@ -109,9 +112,11 @@ __all__ = [
     "Call",
     "abundance_by_size_lines",
     "abundance_figure",
+    "alternatives_figure",
     "architecture_figure",
     "bar_ink",
     "by_size",
+    "changes_figure",
     "decay_figure",
     "dnn_dcnv2_figure",
     "draw_answers",
@@ -134,6 +139,7 @@ __all__ = [
     "patterns_figure",
     "published_figure",
     "published_gains",
+    "reach_figure",
     "regularized_figure",
     "run_title",
     "save_figure",

@@ -1,6 +1,7 @@
 """The figures of our own chapters, on what the paper does not draw.
 
-The ledger of claims, published gains with their intervals, other measures of collapse, weight decay and the optimizer.
+The ledger of claims, published gains with their intervals, other measures of collapse, weight decay and the optimizer,
+the released code's differences, the map of where multi embedding helps, and its alternatives.
 """
 
 import textwrap
@@ -14,16 +15,21 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
+from matplotlib.ticker import LogLocator, StrMethodFormatter
 
 from paper_code.figures.style import (
     ANSWERS,
     BASE_LINE,
+    DIVERGING,
     EMBEDDING_LABELS,
     FIGURE_WIDTH,
+    GAIN_LABEL,
     GRADIENT,
     GREY,
     INK,
     MARKERS,
+    ON_PALE,
+    SHADES,
     SMALL,
     line_look,
     log_title,
@@ -32,7 +38,7 @@ from paper_code.figures.style import (
 )
 from paper_code.models import MODEL_LABELS
 from paper_code.runs import RunRecord
-from paper_code.tables import PLAIN, half_interval, optimizer_table
+from paper_code.tables import PLAIN, half_interval, log_label, optimizer_table
 
 
 def published_figure(table: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
@@ -191,6 +197,136 @@ def optimizer_lines(table: pd.DataFrame) -> pd.DataFrame:
         found = found.assign(measure=measure, half_interval=half.fillna(0), seeds=found["count"])
         frames.append(found.drop(columns=["std", "count"]))
     return pd.concat(frames, ignore_index=True)
+
+
+MAP_PANELS = {"gain": "gain in test AUC, thousandths", "share": "single embedding's share of random"}
+
+
+def reach_figure(summary: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
+    """The map of where multi embedding helps: a column for each log; above the gain, below the collapse at every point,
+    and then one against the other, with 95 % intervals of the gain. summary: `map_summary`."""
+    logs = list(summary["dataset"].unique())
+    with style():
+        size = (FIGURE_WIDTH, 8.6)
+        ratios = [1.15, 1.15, 1]
+        figure, panels = plt.subplots(3, len(logs), figsize=size, squeeze=False, height_ratios=ratios, sharey="row")
+        for column, log in zip(panels.T, logs, strict=True):
+            rows = summary[summary["dataset"] == log]
+            for axes, value in zip(column, MAP_PANELS, strict=False):
+                draw_map(axes, rows, value, summary[value].abs().max())
+                axes.set_title(f"{wrapped(log_label(log), 24)}\n{MAP_PANELS[value]}", fontsize=9)
+            look = {"color": INK, "marker": "s", "linestyle": "none", "elinewidth": 0.8, "markersize": 3.5}
+            column[2].errorbar(rows["share"], rows["gain"], yerr=rows["half_interval"], **look)
+            column[2].axhline(0, **BASE_LINE)
+            column[2].set_xlabel("single embedding's share of random")
+        panels[2, 0].set_ylabel("test AUC,\nmulti minus single")
+        for axes in panels[2]:
+            sns.despine(ax=axes)
+    return figure, summary
+
+
+def draw_map(axes: Axes, rows: pd.DataFrame, value: str, largest: float) -> None:
+    """A value at every point: noise and rows down, K and P across; gains around zero, shares from zero to one."""
+    noise_and_rows = sorted(set(zip(rows["noise"], rows["rows"], strict=True)))
+    size_and_patterns = sorted(set(zip(rows["base"], rows["patterns"], strict=True)))
+    grid = np.full((len(noise_and_rows), len(size_and_patterns)), np.nan)
+    for row in rows.itertuples():
+        place = noise_and_rows.index((row.noise, row.rows)), size_and_patterns.index((row.base, row.patterns))
+        grid[place] = getattr(row, value)
+    signed = value == "gain"
+    look = {"cmap": DIVERGING, "vmin": -largest, "vmax": largest} if signed else {"cmap": SHADES, "vmin": 0, "vmax": 1}
+    axes.imshow(grid, aspect="auto", **look)
+    for (i, j), number in np.ndenumerate(grid):
+        if np.isfinite(number):
+            text = f"{1000 * number:+.1f}" if signed else f"{number:.2f}"
+            axes.text(j, i, text, ha="center", va="center", fontsize=SMALL, color=ON_PALE)
+    axes.set_xticks(range(grid.shape[1]), [f"$K$={k}\n$P$={p}" for k, p in size_and_patterns], fontsize=SMALL)
+    labels = [f"noise {noise:g}\n{count:,.0f} rows" for noise, count in noise_and_rows]
+    axes.set_yticks(range(grid.shape[0]), labels, fontsize=SMALL)
+    axes.tick_params(length=0)
+
+
+KIND_LOOKS = {
+    "multi": {},
+    "ensemble": {"color": INK, "marker": "<"},
+    "shared interaction": {"color": INK, "marker": ">", "markerfacecolor": "none"},
+}
+
+
+def alternatives_figure(table: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
+    """Gain over the base against training time: single embedding by size as a line, and what as many sets of the base
+    size make, with 95 % intervals; a row for each log, a column for each model. table: `alternatives_table`."""
+    groups = table.groupby(["dataset", "model", "kind", "scale"], sort=False)
+    data = groups[["gain", "seconds", "parameters", "share"]].mean()
+    count = groups["gain"].count()
+    data = data.assign(half_interval=half_interval(groups["gain"].std(), count).fillna(0), seeds=count).reset_index()
+    logs, models = list(data["dataset"].unique()), list(data["model"].unique())
+    handles = {}
+    with style():
+        figure, panels = plt.subplots(
+            len(logs),
+            len(models),
+            figsize=(FIGURE_WIDTH, 2.3 * len(logs) + 1.1),
+            squeeze=False,
+            sharex="col",
+            sharey=True,
+        )
+        for line, log in zip(panels, logs, strict=True):
+            for axes, model in zip(line, models, strict=True):
+                rows = data[(data["dataset"] == log) & (data["model"] == model)]
+                for kind, of_kind in rows.groupby("kind", sort=False):
+                    look = line_look(model, PLAIN, "SE" if kind == "single" else "ME")
+                    look |= {} if kind == "single" else {"linestyle": "none"} | KIND_LOOKS[kind]
+                    interval = {"yerr": of_kind["half_interval"], "elinewidth": 0.9, "capsize": 2, "lw": 1.2}
+                    handles[kind] = axes.errorbar(of_kind["seconds"], of_kind["gain"], **interval, **look)
+                compared = {*rows.loc[rows["kind"] == "multi", "scale"], rows["scale"].max()}
+                for row in rows[rows["scale"].isin(compared) & (rows["kind"] == "single")].itertuples():
+                    place = {"xytext": (-4, -12), "textcoords": "offset points"}
+                    axes.annotate(f"{row.scale}x", (row.seconds, row.gain), size=SMALL, **place)
+                axes.axhline(0, **BASE_LINE)
+                axes.set_xscale("log")
+                axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+                axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+                axes.minorticks_off()
+                axes.set_title(f"{MODEL_LABELS[model]}, {wrapped(log_label(log), 24)}", fontsize=9)
+        for axes in panels[-1]:
+            axes.set_xlabel("seconds of one core, log scale")
+        figure.supylabel(GAIN_LABEL)
+        sizes = sorted(data.loc[data["kind"] == "multi", "scale"].unique())
+        of_sets = " and ".join(map(str, sizes))
+        labels = {"single": "single, by size", "multi": f"multi, {of_sets} sets"}
+        labels |= {"ensemble": f"ensemble of {of_sets}", "shared interaction": f"{of_sets} sets, shared interaction"}
+        figure.legend(handles.values(), [labels[kind] for kind in handles], ncols=2, loc="outside lower center")
+        sns.despine(figure)
+    return figure, data
+
+
+def changes_figure(table: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
+    """What every choice changes in test AUC, with 95 % intervals; the band is what counts as significant.
+
+    table: `changes_table` of `paper_code.released`.
+    """
+    choices = list(table["choice"].unique())
+    with style():
+        figure, axes = plt.subplots(figsize=(FIGURE_WIDTH, 0.62 * len(choices) + 1.5))
+        axes.axvspan(-0.001, 0.001, color="0.5", alpha=0.18, lw=0)
+        axes.axvline(0, **BASE_LINE)
+        for row in table.itertuples():
+            look = line_look(row.model, PLAIN, row.embedding) | {"linestyle": "none"}
+            place = len(choices) - choices.index(row.choice) + (0.14 if row.embedding == "SE" else -0.14)
+            axes.errorbar(row.change, place, xerr=row.half_interval, elinewidth=1, capsize=2, **look)
+        axes.set_yticks(range(len(choices), 0, -1), [textwrap.fill(choice, 26) for choice in choices], fontsize=9)
+        axes.set_title(", ".join(map(log_label, table["dataset"].unique())))
+        axes.set(xlabel="change of test AUC", ylim=(0.4, len(choices) + 0.6))
+        keys, labels = [], []
+        for model, embedding in dict.fromkeys(zip(table["model"], table["embedding"], strict=True)):
+            look = line_look(model, PLAIN, embedding) | {"linestyle": "none"}
+            keys.append(Line2D([], [], **look))
+            labels.append(f"{MODEL_LABELS[model]} {EMBEDDING_LABELS[embedding]}")
+        keys.append(Patch(color="0.5", alpha=0.18, lw=0))
+        figure.legend(keys, [*labels, "less than 0.001"], ncols=2, loc="outside lower center")
+        sns.despine(figure)
+    return figure, table
 
 
 def ledger_figure(summary: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:

@@ -87,6 +87,10 @@ SMALL = 8  # points: the smallest text
 GRADIENT = mpl.colors.LinearSegmentedColormap.from_list(
     "gradient", mpl.colormaps["viridis"](np.linspace(0.2, 0.88, 64))
 )
+# pale, for numbers upon them that stay dark on a dark page
+ON_PALE = "#111111"
+DIVERGING = mpl.colors.LinearSegmentedColormap.from_list("diverging", ["#e0a080", "#f2f0ec", "#7fb8a4"])
+SHADES = mpl.colors.LinearSegmentedColormap.from_list("shades", ["#d98cb3", "#f2f0ec"])
 
 
 @contextmanager

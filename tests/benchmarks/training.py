@@ -111,6 +111,37 @@ class GatedCrossNetwork(CrossNetwork):
         return x
 
 
+class TokenMixing(nn.Module):
+    """RankMixer: a loop over the tokens."""
+
+    def __init__(self, fields: int, size: int):
+        super().__init__()
+        width = fields * max(1, size // 5)
+        self.tokens = nn.ModuleList(nn.Linear(size, width) for _ in range(fields))
+        self.blocks = nn.ModuleList(TokenBlock(fields, width) for _ in range(2))
+
+    def forward(self, e: Tensor) -> Tensor:
+        tokens = [layer(of_field) for layer, of_field in zip(self.tokens, e.unbind(dim=1), strict=True)]
+        for block in self.blocks:
+            tokens = block(tokens)
+        return torch.stack(tokens).mean(dim=0)
+
+
+class TokenBlock(nn.Module):
+    def __init__(self, tokens: int, width: int):
+        super().__init__()
+        self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(2))
+        self.ffns = nn.ModuleList(
+            nn.Sequential(nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width)) for _ in range(tokens)
+        )
+
+    def forward(self, tokens: list[Tensor]) -> list[Tensor]:
+        heads = [token.chunk(len(tokens), dim=1) for token in tokens]
+        mixed = [torch.cat(of_head, dim=1) for of_head in zip(*heads, strict=True)]
+        normed = [self.norms[0](new + old) for new, old in zip(mixed, tokens, strict=True)]
+        return [self.norms[1](ffn(token) + token) for ffn, token in zip(self.ffns, normed, strict=True)]
+
+
 class AddedLinear(nn.Module):
     """xDeepFM: the logits of the DNN and of the CIN."""
 
@@ -155,6 +186,7 @@ def branches(model: str, fields: int, size: int) -> nn.ModuleList:
         "xdeepfm": (nn.Flatten, width),
         "dcnv2": (lambda: CrossNetwork(width), width),
         "gdcn": (lambda: GatedCrossNetwork(width), width),
+        "rankmixer": (lambda: TokenMixing(fields, size), fields * max(1, size // 5)),
     }[model]
     projected = nn.Sequential(interaction(), hidden_block(features))
     return nn.ModuleList([projected, CompressedInteraction(fields)] if model == "xdeepfm" else [projected])

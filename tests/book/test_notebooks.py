@@ -17,9 +17,20 @@ from paper_code.claims import Runs, ledger, summary_table
 from paper_code.consistency import published_intervals
 from paper_code.data import prepare_criteo
 from paper_code.decay import absent_table, typical_gradient
-from paper_code.experiments import BOOK, PROFILES, project_path, records_of, run_configs, toy_results
+from paper_code.experiments import (
+    BOOK,
+    PROFILES,
+    RESULTS_FOLDER,
+    project_path,
+    records_of,
+    run_configs,
+    toy_results,
+    trials,
+)
 from paper_code.measures import measures_table
 from paper_code.models import build_model
+from paper_code.reach import alternatives_table, map_summary, map_table
+from paper_code.released import changes_table
 from paper_code.runs import RunRecord, RunStore
 
 NOTEBOOKS = sorted(BOOK_FOLDER.glob("*.ipynb"))
@@ -35,6 +46,10 @@ def largest(experiment: str, embedding: str = "SE", dataset: str = CRITEO) -> li
 
 def of_model(model: str, records: list[RunRecord]) -> list[RunRecord]:
     return [record for record in records if record.config["model"] == model]
+
+
+def on_both(experiment: str) -> list[RunRecord]:
+    return [*records_of(experiment, CRITEO), *records_of(experiment, AVAZU)]
 
 
 # every figure of the book -> the figure and its numbers, from the committed records
@@ -64,8 +79,18 @@ FIGURES = {
     "optimizer_absent": lambda: figures.decay_figure(
         absent_table(*typical_gradient(records_of("optimizer", CRITEO)[0]))
     ),
-    "optimizer": lambda: figures.optimizer_figure({CRITEO: records_of("optimizer", CRITEO)}),
-    "gdcn_scalability": lambda: figures.scalability_figure(records_of("gdcn", CRITEO)),
+    "optimizer": lambda: figures.optimizer_figure(
+        {dataset: records_of("optimizer", dataset) for dataset in (CRITEO, AVAZU)}
+    ),
+    "released_changes": lambda: figures.changes_figure(changes_table(records_of("released", CRITEO))),
+    "reach_map": lambda: figures.reach_figure(map_summary(map_table(on_both("map")))),
+    "reach_alternatives": lambda: figures.alternatives_figure(
+        alternatives_table(on_both("alternatives"), trials(RESULTS_FOLDER))
+    ),
+    "newer_scalability": lambda: figures.scalability_figure(records_of("newer", CRITEO)),
+    "newer_law": lambda: figures.law_figure(
+        *(Runs(records_of("newer", CRITEO)).records_of(model) for model in ("gdcn", "rankmixer"))
+    ),
 }
 OF_REAL_ROWS = {
     "real_rows_spectra": lambda: figures.spectra_figure(largest("few_rows", dataset=REAL)),
@@ -75,7 +100,8 @@ OF_REAL_ROWS = {
     ),
 }
 TABLES = ["table1_criteo_like", "table1_avazu_like", "table2", "table3", "table4"]
-TRAINED = {CRITEO: BOOK[CRITEO], AVAZU: ["tables"]}  # by the notebooks at their defaults, but for the real rows
+# by the notebooks at their defaults, but for the real rows
+TRAINED = {CRITEO: BOOK[CRITEO], AVAZU: ["tables", "optimizer", "map", "alternatives"]}
 
 
 def committed_files() -> dict[str, int]:
