@@ -272,6 +272,8 @@ BOOK = {
     ),
     "criteo_80k": ("few_rows",),
 }
+# of Part IV, beside the paper
+SCRUTINY = ("optimizer", "released", "map", "alternatives", "newer")
 # these need a log's generator
 OF_GENERATORS = ("released", "map")
 
@@ -501,6 +503,21 @@ def trials(results_dir: str | Path) -> list[RunRecord]:
     """The records of one epoch that `results_dir` holds, which tell what a run made on a GPU takes on a CPU."""
     records = RunStore(project_path(results_dir)).records()
     return [record for record in records if record.config["training"]["max_epochs"] == 1]
+
+
+def scrutiny_records(
+    profile: str = "laptop", seeds: Sequence[int] | str | None = None, results_dir: str | Path = RESULTS_FOLDER
+) -> list[RunRecord]:
+    """The records that the chapters of Part IV need and no other: what asking their questions costs."""
+    parts = {
+        log: ([e for e in names if e in SCRUTINY], [e for e in names if e not in SCRUTINY])
+        for log, names in BOOK.items()
+    }
+    asked, others = (
+        book_records(profile, seeds, results_dir, {log: parts[log][number] for log in BOOK}) for number in (0, 1)
+    )
+    of_others = {record.hash for record in others}
+    return [record for record in asked if record.hash not in of_others]
 
 
 def toy_results(

@@ -7,6 +7,7 @@ import pandas as pd
 from scipy import stats
 
 from paper_code.experiments import MAP_LEVELS
+from paper_code.models import MODEL_LABELS
 from paper_code.runs import RunRecord
 from paper_code.tables import (
     PLAIN,
@@ -61,11 +62,19 @@ def map_table(records: Sequence[RunRecord]) -> pd.DataFrame:
     keys = ["dataset", "noise", "rows", "total", "patterns", "seed"]
     single, multi = (table[table["embedding"] == name].set_index(keys) for name in ("single", "multi"))
     both = (
-        single.drop(columns="base").join(multi[["base", "auc", "share"]], rsuffix="_multi", how="inner").reset_index()
+        single.drop(columns="base")
+        .join(multi[["base", "auc", "share"]], how="inner", suffixes=("", "_multi"))
+        .reset_index()
     )
     both = both.rename(columns={"auc": "single", "auc_multi": "multi", "share_multi": "multi_share"})
     both = both.assign(gain=both["multi"] - both["single"])[columns]
     return both.astype({"base": int}).sort_values(["dataset", *POINT, "seed"], ignore_index=True)
+
+
+def complete_seeds(table: pd.DataFrame) -> pd.DataFrame:
+    """Those rows of one log's `map_table` whose seed has all points that any seed has."""
+    points = table.groupby("seed")["gain"].transform("count")
+    return table[points == points.max()]
 
 
 def map_correlations(table: pd.DataFrame, of: str = "gain", to: str = "share") -> pd.Series:
@@ -165,7 +174,7 @@ def alternatives_text(table: pd.DataFrame) -> pd.DataFrame:
             rows.append(
                 {
                     "data": log_label(dataset),
-                    "model": model,
+                    "model": MODEL_LABELS[model],
                     "what": kind if scale > 1 else "base",
                     "test AUC": f"{group['test_auc'].mean():.4f}",
                     "gain": mean_text(group["gain"], "+.4f") if scale > 1 else "",

@@ -327,7 +327,7 @@ def randomly_projected_abundance(record: RunRecord, seed: int | None = None) -> 
     generator = np.random.default_rng(record.config["seed"] if seed is None else seed)
     fields = len(record.fields)
     parts = {"ffm": fields - 1, "rankmixer": TokenMixer.parts}.get(record.config["model"], 1)
-    size = record.config["embedding_size"] // parts
+    size = max(1, record.config["embedding_size"] // parts)
     found = np.full((fields, fields), np.nan)
     for i, values in enumerate(record.spectra["side_by_side"]):
         for j in range(fields):

@@ -510,6 +510,25 @@ def test_the_p_value_is_that_of_the_interval():
     assert Effect("x", [1.0, 1.0, 1.0], "above", 0.0).p_value == 0
 
 
+@pytest.mark.parametrize(
+    ("middle", "answer"), [(0.0, "yes"), (0.5, "yes"), (-0.5, "yes"), (0.95, "undecided"), (-1.05, "undecided")]
+)
+def test_an_effect_within_its_bound_has_its_whole_interval_there(middle, answer):
+    effect = Effect("x", [middle - 0.1, middle, middle + 0.1], "within", 1.0)
+    assert effect.answer(0.95) == answer
+    assert effect.holds(0.95) is (answer == "yes")
+    if abs(middle) < 1:
+        assert effect.holds(1 - effect.p_value * 1.001)
+        assert not effect.holds(1 - effect.p_value * 0.999)
+
+
+@pytest.mark.parametrize("middle", [1.5, -1.5])
+def test_an_effect_beyond_its_bound_on_either_side_is_against(middle):
+    effect = Effect("x", [middle - 0.1, middle, middle + 0.1], "within", 1.0)
+    assert effect.answer(0.95) == "against"
+    assert effect.p_value == 1
+
+
 def test_a_chance_effect_among_many_does_not_survive_the_correction():
     """One effect with p = 0.04 holds alone, and not beside forty that have nothing."""
     generator = np.random.default_rng(0)

@@ -42,7 +42,7 @@ from paper_code.runs import RunConfig, RunRecord, RunStore
 from paper_code.spectra import information_abundance, random_matrix
 
 CARDINALITIES = [20, 30, 40, 60, 80]
-OFFSETS = [-0.05, 0.1, 0.0, -0.1, 0.05]  # of the fields' shares of random from their mean
+OFFSETS = [-0.05, 0.2, -0.05, -0.08, -0.02]  # of the fields' shares of random from their mean
 FACTORS = [0.9, 0.95, 1.0, 1.05, 1.1]  # by seed: effects are multiplied by it
 OF_THREE_SEEDS = 4.302653 / 3**0.5  # Student's t for 95 % over the root of the number of seeds
 SCALES = {"map": [4], "alternatives": [1, 2, 3, 4, 10], "released": [4], "newer": [1, 2, 3, 4]}
@@ -533,7 +533,8 @@ def test_alternatives_as_text_are_the_base_and_what_has_multi_embeddings_size(of
 
 def alternatives_of(changes: dict | None = None, seconds: float = 110.0) -> list[RunRecord]:
     """changes: (model, kind, scale) -> gain over the base; all else as where every claim holds. seconds: of multi
-    embedding; of single embedding they are SECONDS, and differ from seed to seed by more than from size to size."""
+    embedding; of single embedding they are SECONDS, and differ from seed to seed by more than from size to size. DCNv2
+    takes twice as long."""
     gains = {
         (model, kind, scale): gain
         for model, factor in (("dnn", 1), ("dcnv2", 2))
@@ -547,7 +548,9 @@ def alternatives_of(changes: dict | None = None, seconds: float = 110.0) -> list
         scale, kind = config.embedding_size * config.num_sets // 10, kind_of(config.to_json())
         time = seconds if kind == "multi" else SECONDS[scale] if kind == "single" else 1.0
         gain = gains[config.model, kind, scale] * FACTORS[config.seed]
-        records.append(make_record(config, gain, seconds=time * (1 + (config.seed - 2) / 4)))
+        records.append(
+            make_record(config, gain, seconds=time * (1 + (config.seed - 2) / 4) * (1 + (config.model == "dcnv2")))
+        )
     return records
 
 
@@ -585,6 +588,22 @@ def test_the_effects_on_alternatives_are_paired_by_seed():
         effects = claims[f"alternatives-{name}"].effects
         assert ["DNN" in effect.name for effect in effects] == [True, False]
         np.testing.assert_allclose([effect.values for effect in effects], np.outer([of_dnn, of_dcnv2], FACTORS))
+
+
+def test_the_ledger_holds_multi_embedding_against_the_time_of_runs_made_on_a_gpu(tmp_path):
+    """As in the book's folder: DCNv2's larger single embeddings come from a GPU, and of each size there is a record of
+    an epoch on a CPU, which `processor_seconds` can estimate their time from."""
+    store = RunStore(tmp_path)
+    for config, record in zip(configs_of("alternatives"), alternatives_of(), strict=True):
+        if config.model == "dcnv2" and config.num_sets == 1 and config.embedding_size >= 40:
+            if config.seed == 0:
+                one_epoch = replace(config, training=replace(config.training, max_epochs=1))
+                store.put(one_epoch, replace(record, config=one_epoch.to_json()))
+            record = replace(record, provenance=record.provenance | {"device": "cuda"})
+        store.put(config, record)
+    claims = {claim.name: claim for claim in ledger(["criteo_like"], results_dir=tmp_path) if claim.dataset}
+    assert claims["alternatives-ensemble"].verdict == YES
+    assert claims["alternatives-time"].verdict == YES
 
 
 # The claims on the released code's choices
@@ -636,13 +655,12 @@ def test_choices_that_change_little_do_not_matter():
 @pytest.mark.parametrize("amount", [0.005, -0.005])
 @pytest.mark.parametrize("choice", [*RELEASED_CLAIMS, "released_form"])
 def test_a_choice_that_changes_much_matters_and_no_other_does(choice, amount):
-    """It is past one of the two bounds of each of its effects."""
+    """It is past the bound on one side of zero, whichever."""
     name = RELEASED_CLAIMS.get(choice, "released-ipnn")
     claims = judge("released", released_of({choice: amount}))
-    assert verdicts(claims) == dict.fromkeys(claims, YES) | {name: PARTLY}
+    assert verdicts(claims) == dict.fromkeys(claims, YES) | {name: NO}
     answers = [effect.answer(claims[name].confidence) for effect in claims[name].effects]
-    expected = ["yes", "against"] if amount > 0 else ["against", "yes"]
-    assert answers == expected * (1 if choice == "released_form" else 2)
+    assert answers == ["against"] * (1 if choice == "released_form" else 2)
 
 
 @pytest.mark.parametrize("sets", [1, 4])
@@ -650,7 +668,7 @@ def test_a_choice_is_judged_with_single_and_with_multi_embedding(sets):
     claims = judge("released", released_of({("shuffle", sets): -0.0015}))
     assert verdicts(claims) == dict.fromkeys(claims, YES) | {"released-shuffle": PARTLY}
     answers = [effect.answer(claims["released-shuffle"].confidence) for effect in claims["released-shuffle"].effects]
-    assert answers == (["against", "yes", "yes", "yes"] if sets == 1 else ["yes", "yes", "against", "yes"])
+    assert answers == (["against", "yes"] if sets == 1 else ["yes", "against"])
 
 
 def test_a_change_of_less_than_a_thousandth_that_is_not_certain_is_undecided():
@@ -662,7 +680,7 @@ def test_a_change_of_less_than_a_thousandth_that_is_not_certain_is_undecided():
         for r in released_of()
     ]
     claim = judge("released", records)["released-shuffle"]
-    assert [effect.answer(claim.confidence) for effect in claim.effects] == ["undecided"] * 4
+    assert [effect.answer(claim.confidence) for effect in claim.effects] == ["undecided"] * 2
     assert claim.verdict == NO
 
 
@@ -679,13 +697,13 @@ def test_the_gain_is_asked_under_every_choice(choice):
 def test_the_effects_of_choices_are_paired_by_seed():
     claims = judge("released", released_of())
     for number, name in enumerate(RELEASED_CLAIMS.values(), start=1):
-        expected = [number * 1e-4, number * 1e-4, number * 1e-5, number * 1e-5]
+        expected = [number * 1e-4, number * 1e-5]
         values = [effect.values for effect in claims[name].effects]
         np.testing.assert_allclose(values, np.outer(expected, FACTORS), atol=1e-12)
         bounds = [(effect.side, effect.bound) for effect in claims[name].effects]
-        assert bounds == [("above", -0.001), ("below", 0.001)] * 2
+        assert bounds == [("within", 0.001)] * 2
     of_ipnn = [effect.values for effect in claims["released-ipnn"].effects]
-    np.testing.assert_allclose(of_ipnn, np.outer([6e-5, 6e-5], FACTORS), atol=1e-12)
+    np.testing.assert_allclose(of_ipnn, np.outer([6e-5], FACTORS), atol=1e-12)
     of_gain = [effect.values for effect in claims["released-gain"].effects]
     np.testing.assert_allclose(of_gain, np.outer(0.003 - 9e-5 * np.arange(6), FACTORS), atol=1e-12)
 
@@ -862,32 +880,13 @@ def test_a_claim_that_lacks_its_runs_is_not_tested_and_the_others_are(experiment
     assert found == {name: NOT_TESTED if name in not_tested else YES for name in NAMES[experiment]}
 
 
-# Not so yet: each of these is marked with what is wrong, and fails once it is put right
+# What was wrong once
 
 
-@pytest.mark.xfail(strict=True, reason="alternatives_text has the models' names in the code, not MODEL_LABELS")
 def test_alternatives_as_text_have_the_models_names_as_in_the_paper(of_alternatives):
     assert set(alternatives_text(of_alternatives)["model"]) == {"DNN", "DCNv2"}
 
 
-@pytest.mark.xfail(strict=True, reason="alternatives_claims passes no references to alternatives_table")
-def test_the_ledger_holds_multi_embedding_against_the_time_of_runs_made_on_a_gpu(tmp_path):
-    """As in the book's folder: DCNv2's larger single embeddings come from a GPU, and of each size there is a record of
-    an epoch on a CPU, which `processor_seconds` can estimate their time from."""
-    store = RunStore(tmp_path)
-    for config, record in zip(configs_of("alternatives"), alternatives_of(), strict=True):
-        if config.model == "dcnv2" and config.num_sets == 1 and config.embedding_size >= 40:
-            if config.seed == 0:
-                one_epoch = replace(config, training=replace(config.training, max_epochs=1))
-                store.put(one_epoch, replace(record, config=one_epoch.to_json()))
-            record = replace(record, provenance=record.provenance | {"device": "cuda"})
-        store.put(config, record)
-    claims = {claim.name: claim for claim in ledger(["criteo_like"], results_dir=tmp_path) if claim.dataset}
-    assert claims["alternatives-ensemble"].verdict == YES
-    assert claims["alternatives-time"].verdict == YES
-
-
-@pytest.mark.xfail(strict=True, reason="map_claims averages over the points that are there, whichever they are")
 def test_a_seed_that_lacks_a_point_of_the_map_is_left_out():
     """Such as while the map is being trained: the rules are on the mean and the rank correlation over all points."""
     records = map_of()

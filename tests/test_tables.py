@@ -110,10 +110,7 @@ def test_the_law_is_a_rank_correlation_with_the_fields_abundance():
     ("model", "size", "sub_size"),
     [
         *(("dcnv2", 10, 10), ("ffm", 32, 8), ("rankmixer", 10, 2), ("rankmixer", 29, 5)),
-        # a head has one of five parts of K, and is at least 1 (`TokenMixer`): here there is nothing left
-        pytest.param(
-            "rankmixer", 4, 1, marks=pytest.mark.xfail(strict=True, reason="projects to a size of 4 // 5 = 0")
-        ),
+        ("rankmixer", 4, 1),  # a head has one of five parts of K, and at least one number
     ],
 )
 def test_random_projections_are_of_the_embeddings_to_the_size_of_the_sub_embeddings(model, size, sub_size):

@@ -33,7 +33,10 @@ NOT_TESTED, REPRODUCED, PARTLY, NOT_REPRODUCED = "not tested", "reproduced", "pa
 
 @dataclass(frozen=True)
 class Effect:
-    """One measured number of a claim. values: one per seed. side: "below" or "above" the bound, as claimed."""
+    """One measured number of a claim.
+
+    values: one per seed. side: "below" or "above" the bound, or "within" it on both sides of zero, as claimed.
+    """
 
     name: str
     values: Sequence[float]
@@ -58,23 +61,28 @@ class Effect:
 
     def holds(self, confidence: float) -> bool:
         low, high = self.interval(confidence)
+        if self.side == "within":
+            return -self.bound < low and high < self.bound
         return high < self.bound if self.side == "below" else low > self.bound
 
     def answer(self, confidence: float) -> str:
         """Does it hold? "yes"; "against" if its interval lies wholly on the other side of the bound; "undecided" if it
-        has the bound within; "-" if it is not tested."""
+        has the bound, of "within" one of both, within; "-" if it is not tested."""
         if not self.tested:
             return "-"
         if self.holds(confidence):
             return "yes"
         low, high = self.interval(confidence)
+        if self.side == "within":
+            return "against" if low >= self.bound or high <= -self.bound else "undecided"
         return "undecided" if low <= self.bound <= high else "against"
 
     @property
     def p_value(self) -> float:
         """Of Student's t test of the mean against the bound, two-sided: the effect holds at confidence c if it lies on
         the claimed side with a p-value below 1 - c. On the other side it is 1."""
-        distance = (self.mean - self.bound) * (1 if self.side == "above" else -1)
+        mean = abs(self.mean) if self.side == "within" else self.mean
+        distance = (mean - self.bound) * (1 if self.side == "above" else -1)
         error = np.std(self.values, ddof=1) / np.sqrt(len(self.values))
         if distance <= 0:
             return 1.0
