@@ -11,12 +11,12 @@ from paper_code.models import MODEL_LABELS
 from paper_code.runs import RunRecord
 from paper_code.tables import (
     PLAIN,
-    field_measures,
     half_interval,
     log_label,
     mean_text,
     processor_seconds,
     results_table,
+    share_of_random,
 )
 
 POINT = list(MAP_LEVELS)
@@ -52,7 +52,7 @@ def map_table(records: Sequence[RunRecord]) -> pd.DataFrame:
                 "base": base,
                 "embedding": "multi" if sets > 1 else "single",
                 "auc": record.scores["test_auc"],
-                "share": field_measures([record])["share_of_random"].mean(),
+                "share": share_of_random(record),
             }
         )
     columns = ["dataset", *POINT, "seed", "scale", "single", "multi", "gain", "share", "multi_share"]
@@ -144,7 +144,7 @@ def alternatives_table(records: Sequence[RunRecord], references: Sequence[RunRec
     table = table.assign(
         kind=kinds,
         seconds=processor_seconds(records, references),
-        share=[field_measures([record])["share_of_random"].mean() for record in records],
+        share=[share_of_random(record) for record in records],
     )
     keys = ["dataset", "model", "seed"]
     base = table[table["scale"] == 1].set_index(keys)["test_auc"]

@@ -279,6 +279,13 @@ def field_measures(records: Sequence[RunRecord]) -> pd.DataFrame:
     return table.assign(share_of_random=table["learned"] / table["random"])
 
 
+def share_of_random(record: RunRecord) -> float:
+    """Information abundance over that of random matrices of the same shapes, mean over the fields, all sets side by
+    side."""
+    of_fields = zip(record.spectra["side_by_side"], random_spectra(record), strict=True)
+    return float(np.mean([information_abundance_of(a) / information_abundance_of(b) for a, b in of_fields]))
+
+
 def with_references(records: Sequence[RunRecord]) -> pd.DataFrame:
     """`results_table` with what information abundance is to be held against, side by side and as means over the fields:
     initial, of the run's embeddings before training, and random, of random matrices of their shape."""
@@ -458,7 +465,7 @@ def optimizer_table(records: Sequence[RunRecord]) -> pd.DataFrame:
     return table.assign(
         weight_decay=[protocol["weight_decay"] for protocol in training],
         decoupled=[protocol.get("decoupled", False) for protocol in training],
-        share_of_random=[field_measures([record])["share_of_random"].mean() for record in records],
+        share_of_random=[share_of_random(record) for record in records],
         own=[own for own, _ in laws],
         other=[other for _, other in laws],
     )

@@ -9,7 +9,7 @@ from paper_code.experiments import PAPER_MODELS
 from paper_code.models import MODEL_LABELS
 from paper_code.published import PUBLISHED_AVERAGE_GAIN, published_auc, published_dataset
 from paper_code.runs import RunRecord
-from paper_code.tables import PLAIN, field_measures, law_correlations, pattern_measures, set_spread
+from paper_code.tables import PLAIN, law_correlations, pattern_measures, set_spread, share_of_random
 from paper_code.toy import ToyResult
 
 
@@ -52,7 +52,7 @@ def appendix_b_claim(table: pd.DataFrame) -> Claim:
 def collapse_claims(records: Sequence[RunRecord], dataset: str | None = None, scales=None) -> list[Claim]:
     """Figures 1b and 2."""
     runs = Runs(records, dataset, scales)
-    ratios = [float(field_measures([record])["share_of_random"].mean()) for record in runs.records_of("dcnv2")]
+    ratios = [share_of_random(record) for record in runs.records_of("dcnv2")]
     return [
         Claim(
             "embedding-collapse",

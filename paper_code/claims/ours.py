@@ -15,7 +15,7 @@ from paper_code.experiments import WEIGHT_DECAYS, up_to_4
 from paper_code.models import MODEL_LABELS
 from paper_code.reach import alternatives_table, complete_seeds, map_correlations, map_table, single_at_time
 from paper_code.runs import RunRecord
-from paper_code.tables import PLAIN, field_measures
+from paper_code.tables import PLAIN, share_of_random
 
 OURS = "ours, not in the paper"
 
@@ -33,7 +33,7 @@ def optimizer_claims(records: Sequence[RunRecord], dataset: str | None = None, s
 
     def shares(chosen: Sequence[RunRecord]) -> pd.Series:
         single = Runs(chosen, dataset, [size]).records_of("dcnv2")
-        shares = [float(field_measures([record])["share_of_random"].mean()) for record in single]
+        shares = [share_of_random(record) for record in single]
         return pd.Series(shares, [record.config["seed"] for record in single], dtype=float)
 
     def claim(name: str, statement: str, rule: str, *effects: Effect) -> Claim:
@@ -112,7 +112,7 @@ def released_claims(records: Sequence[RunRecord], dataset: str | None = None, sc
         effects = []
         for embedding in ("SE", "ME"):
             of = runs("test_auc", "dnn", embedding, size, variant), runs("test_auc", "dnn", embedding, size)
-            name = f"test AUC, DNN {embedding} {size_name(size)}, {variant} minus as it is"
+            name = f"test AUC, DNN {embedding} {size_name(size)}, {words}, minus as it is"
             effects.append(Effect(name, difference(*of), "within", SIGNIFICANT_AUC))
         claims.append(
             Claim(
@@ -127,7 +127,10 @@ def released_claims(records: Sequence[RunRecord], dataset: str | None = None, sc
         )
     forms = runs("test_auc", "ipnn", "ME", size, "released_form"), runs("test_auc", "ipnn", "ME", size)
     name = f"test AUC, IPNN ME {size_name(size)}, products only minus with the concatenation"
-    gains = [gain_of(runs, "dnn", size, variant, f"DNN, {variant}") for variant in (PLAIN, *OTHER_CHOICES)]
+    gains = [
+        gain_of(runs, "dnn", size, variant, f"DNN, {words}")
+        for variant, words in {PLAIN: "as it is", **OTHER_CHOICES}.items()
+    ]
     return [
         *claims,
         Claim(
