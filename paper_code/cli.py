@@ -204,11 +204,11 @@ def add_model_option(parser: argparse.ArgumentParser, option: str, default: obje
         parser.add_argument(flag, action="store_const", const=True, help=text)
     elif isinstance(default, tuple):
         shown = ",".join(map(str, default))
-        parser.add_argument(flag, type=sizes, metavar=shown, help=f"{text} (the paper's: {shown})")
+        parser.add_argument(flag, type=sizes, metavar=shown, help=f"{text} (default: {shown})")
     elif default is None:
         parser.add_argument(flag, type=float, help=text)
     else:
-        parser.add_argument(flag, type=type(default), help=f"{text} (the paper's: {default})")
+        parser.add_argument(flag, type=type(default), help=f"{text} (default: {default})")
 
 
 def add_profile(parser: argparse.ArgumentParser) -> None:

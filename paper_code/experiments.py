@@ -498,7 +498,6 @@ def book_records(
     return records_there(configs.values(), results_dir)
 
 
-@lru_cache(maxsize=1)
 def trials(results_dir: str | Path) -> list[RunRecord]:
     """The records of one epoch that `results_dir` holds, which tell what a run made on a GPU takes on a CPU."""
     records = RunStore(project_path(results_dir)).records()

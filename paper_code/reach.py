@@ -1,14 +1,16 @@
 """How far multi embedding reaches: where it helps, and what else its parameters and its time could buy."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 from scipy import stats
+from sklearn.metrics import roc_auc_score
 
 from paper_code.experiments import MAP_LEVELS
 from paper_code.models import MODEL_LABELS
-from paper_code.runs import RunRecord
+from paper_code.runs import DataConfig, RunRecord, load_data
 from paper_code.tables import (
     PLAIN,
     half_interval,
@@ -22,7 +24,7 @@ from paper_code.tables import (
 POINT = list(MAP_LEVELS)
 FACTOR_LABELS = {
     "noise": "noise of the label",
-    "rows": "rows",
+    "rows": "rows (and by rule the weight decay)",
     "base": "base size K",
     "patterns": "interaction patterns P",
 }
@@ -73,8 +75,10 @@ def map_table(records: Sequence[RunRecord]) -> pd.DataFrame:
 
 def complete_seeds(table: pd.DataFrame) -> pd.DataFrame:
     """Those rows of one log's `map_table` whose seed has all points that any seed has."""
-    points = table.groupby("seed")["gain"].transform("count")
-    return table[points == points.max()]
+    points = table[POINT].apply(tuple, axis=1)
+    of_seeds = points.groupby(table["seed"]).agg(set)
+    complete = [seed for seed, found in of_seeds.items() if found == set(points)]
+    return table[table["seed"].isin(complete)]
 
 
 def map_correlations(table: pd.DataFrame, of: str = "gain", to: str = "share") -> pd.Series:
@@ -123,6 +127,26 @@ def map_summary(table: pd.DataFrame) -> pd.DataFrame:
     count = groups["gain"].count()
     found = found.assign(half_interval=half_interval(groups["gain"].std(), count).fillna(0), seeds=count)
     return found.reset_index()
+
+
+def bayes_aucs(records: Sequence[RunRecord]) -> dict[float, float]:
+    """Noise -> the test AUC of the true click probability, on the first seed's log with the most rows and fewest
+    patterns, which no model can exceed."""
+    configs = [DataConfig(**record.config["data"]) for record in records]
+    first = min(configs, key=lambda data: (data.seed, -data.rows, data.patterns))
+    found = {}
+    for noise in sorted({data.noise for data in configs}):
+        log = load_data(replace(first, noise=noise))
+        test = log.split(first.seed).test
+        found[noise] = float(roc_auc_score(log.labels[test], log.click_probability[test]))
+    return found
+
+
+def counts(summary: pd.DataFrame) -> dict[str, int]:
+    """How many points of `map_summary` have a gain whose 95 % interval lies above zero, below it, or around it."""
+    above = (summary["gain"] > summary["half_interval"]).sum()
+    below = (summary["gain"] < -summary["half_interval"]).sum()
+    return {"above": int(above), "below": int(below), "around": int(len(summary) - above - below)}
 
 
 KINDS = {
@@ -179,7 +203,7 @@ def alternatives_text(table: pd.DataFrame) -> pd.DataFrame:
                     "test AUC": f"{group['test_auc'].mean():.4f}",
                     "gain": mean_text(group["gain"], "+.4f") if scale > 1 else "",
                     "parameters": f"{over['parameters']:.2f}x",
-                    "time": f"{over['seconds']:.1f}x",
+                    "run time": f"{over['seconds']:.1f}x",
                     "share of random": f"{group['share'].mean():.2f}",
                 }
             )

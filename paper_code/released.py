@@ -8,7 +8,7 @@ import pandas as pd
 from paper_code.claims import OTHER_CHOICES, Runs
 from paper_code.models import MODEL_LABELS
 from paper_code.runs import RunRecord
-from paper_code.tables import PLAIN, half_interval, share_of_random
+from paper_code.tables import PLAIN, half_interval, mean_text, share_of_random
 
 COLUMNS = [
     "dataset",
@@ -44,6 +44,16 @@ def changes_table(records: Sequence[RunRecord]) -> pd.DataFrame:
         of_run = runs.dataset, label, choice, model, embedding, runs.largest
         rows.append((*of_run, values.mean(), half, len(values), *shares))
     return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def ipnn_gains(records: Sequence[RunRecord]) -> dict[str, str]:
+    """Multi less single embedding of IPNN as text, where several sets keep the concatenation, and where they do not."""
+    runs = Runs(records)
+    found = {}
+    for name, variant in {"concatenated": PLAIN, "products": "released_form"}.items():
+        values = runs("test_auc", "ipnn", "ME", variant=variant) - runs("test_auc", "ipnn")
+        found[name] = mean_text(values.dropna(), "+.4f")
+    return found
 
 
 def changes_text(table: pd.DataFrame) -> pd.DataFrame:

@@ -134,7 +134,9 @@ def runs_table(records: Sequence[RunRecord]) -> pd.DataFrame:
 def provenance(records: Sequence[RunRecord]) -> dict[str, str]:
     """Where the records come from: data, training, seeds, runs and their time, commit, versions, hardware, dates."""
     origins = [record.provenance for record in records]
-    logs = {log_label(r.config["data"]["name"]): f"{r.config['data']['rows']:,} rows" for r in records}
+    logs = {}
+    for data in (record.config["data"] for record in records):
+        logs.setdefault(log_label(data["name"]), set()).add(data["rows"])
     protocols = {
         f"batch size {c['batch_size']}, weight decay {c['weight_decay']:.3g}, patience {c['patience']}"
         for c in (record.config["training"] for record in records)
@@ -142,7 +144,7 @@ def provenance(records: Sequence[RunRecord]) -> dict[str, str]:
     versions = {", ".join(f"{name} {number}" for name, number in origin["versions"].items()) for origin in origins}
     dates = sorted({origin["date"] for origin in origins})
     return {
-        "data": "; ".join(f"{name}, {rows}" for name, rows in logs.items()),
+        "data": "; ".join(f"{name}, {' or '.join(f'{n:,}' for n in sorted(rows))} rows" for name, rows in logs.items()),
         "training": "; ".join(sorted(protocols)),
         "seeds": ", ".join(map(str, sorted({record.config["seed"] for record in records}))),
         "runs": f"{len(records)}, which took {sum(map(measured_seconds, records)):,.0f} seconds added up",

@@ -178,21 +178,19 @@ def train_epoch(
     losses = []
     for rows in batches:
         batch = ids[rows].to(device)
-        logits = model(batch)
+        logits = model.member_logits(batch) if hasattr(model, "member_logits") else model(batch).unsqueeze(1)
         loss = cross_entropy(logits, labels[rows].to(device, logits.dtype))
         optimizer.zero_grad()
         (loss if penalty is None else loss + penalty(model, batch)).backward()
         optimizer.step()
-        losses.append(loss.detach() / logits[0].numel())
+        losses.append(loss.detach() / logits.shape[1])
         bar.update()
     return torch.stack(losses).cpu().numpy()
 
 
 def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
-    """The mean over the batch; of an ensemble's (batch, members) logits the sum of the members' own, so that each is
-    trained as if it were alone."""
-    if logits.dim() == 1:
-        return F.binary_cross_entropy_with_logits(logits, labels)
+    """The mean over the batch of the loss of (batch, members) logits, summed over the members of an ensemble, so that
+    each is trained as if it were alone."""
     return sum(F.binary_cross_entropy_with_logits(of_member, labels) for of_member in logits.unbind(dim=1))
 
 

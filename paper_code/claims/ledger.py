@@ -22,8 +22,10 @@ from paper_code.claims.of_paper import (
 )
 from paper_code.claims.ours import alternatives_claims, map_claims, newer_claims, optimizer_claims, released_claims
 from paper_code.claims.rules import ANSWERS, NOT_REPRODUCED, NOT_TESTED, PARTLY, REPRODUCED, Claim, corrected_verdicts
+from paper_code.data import SYNTHETIC_LOGS
 from paper_code.experiments import (
     EXPERIMENTS,
+    OF_GENERATORS,
     PAPER_MODELS,
     PROFILES,
     RESULTS_FOLDER,
@@ -68,7 +70,10 @@ def ledger(
     """
     settings = find("profile", profile, PROFILES)
     claims = [toy_claim(*toy_results(profile, seeds)), appendix_b_claim(appendix_b_table(seeds_of(profile, seeds)))]
+    prepared = datasets[0] not in SYNTHETIC_LOGS
     for experiment, function, further, on_both in OF_RECORDS:
+        if prepared and experiment in OF_GENERATORS:
+            continue
         variants = EXPERIMENTS[experiment](settings.scales)
         scales = sorted({variant.scale * variant.num_sets for variant in variants})
         for dataset in datasets if on_both else datasets[:1]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from paper_code.data.click_log import ClickLog, Field, split_rows
+from paper_code.data.click_log import ClickLog, Field, rows_of_share, split_rows
 
 LATENT_SIZE = 6
 PATTERNS = 3
@@ -121,10 +121,11 @@ def generate(
     """Draw a world from the seed, then its impressions and clicks.
 
     noise: standard deviation of a row's own noise on its logit. patterns: P, of interactions. vocabulary: the rows that
-    values are counted on: "train", the training rows of the split by the same seed; "all", the test sample too; None:
-    all but the test sample.
+    values are counted on: "train", the training rows of the split by the same seed; "all", as many rows of the test
+    sample as there are validation rows too, as in a log split 8:1:1; None: all but the test sample.
 
-    Fields and click probabilities of the first `rows` do not depend on `test_rows`; their clicks do.
+    Click probabilities of the first `rows` do not depend on `test_rows`, nor do their fields unless the vocabulary is
+    "all"; their clicks do.
 
     The `click_probability` of the log is that given all that the fields can tell: the row's own noise, which no model
     can see, is averaged out, so its AUC is the Bayes AUC.
@@ -154,7 +155,7 @@ def generate(
     labels = rng.random(len(logits)) < sigmoid(logits + noise * rng.standard_normal(len(logits)))
 
     columns = {name: np.concatenate([part[name] for part in parts]) for name in definition.fields}
-    counted = {None: slice(rows), "all": slice(None)}.get(vocabulary)
+    counted = {None: slice(rows), "all": slice(rows + rows_of_share(rows, 1, 9))}.get(vocabulary)
     if vocabulary == "train":
         counted = split_rows(rows + test_rows, seed, test_rows).train
     ids, cardinalities = encode_columns(columns, counted, definition.threshold)

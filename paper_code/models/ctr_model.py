@@ -27,6 +27,12 @@ class CTRModel(nn.Module):
         logits = self.head(self.interaction(self.embedding(ids)))
         return logits if self.linear_terms is None else logits + self.linear_terms(ids)
 
+    def member_logits(self, ids: Tensor) -> Tensor:
+        """As `forward`, -> (batch, members): of an ensemble each member's logits, which it is trained on; else one."""
+        if getattr(self.head, "ensemble", False):
+            return self.head.member_logits(self.interaction(self.embedding(ids)))
+        return self(ids).unsqueeze(1)
+
     def embedding_matrices(self) -> list[list[Tensor]]:
         """[set][field] -> E_i^(m) of shape (D_i, K); views, not copies.
 

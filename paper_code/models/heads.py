@@ -41,15 +41,13 @@ class MeanHead(nn.Module):
         self.mlp = nn.Sequential(*blocks, SetLinear(sets, hidden[-1], 1))
 
     def forward(self, combined: Tensor) -> Tensor:
-        """(batch, sets, features) h^(m) before the projection -> (batch,) logits.
+        """(batch, sets, features) h^(m) before the projection -> (batch,) logits, of an ensemble the members' mean."""
+        return self.member_logits(combined).mean(dim=1)
 
-        Of an ensemble the mean over the members' logits; in training (batch, sets), each member's own.
-        """
+    def member_logits(self, combined: Tensor) -> Tensor:
+        """As `forward`, -> (batch, members): of an ensemble a logit for every set, else one."""
         projected = self.projection(combined)
-        if self.ensemble:
-            logits = self.mlp(projected).squeeze(2)
-            return logits if self.training else logits.mean(dim=1)
-        return self.mlp(projected.mean(dim=1, keepdim=True)).flatten()
+        return self.mlp(projected if self.ensemble else projected.mean(dim=1, keepdim=True)).squeeze(2)
 
 
 class CompressedHead(nn.Module):

@@ -166,9 +166,10 @@ class GatedCrossNetwork(CrossNetwork):
 class TokenMixer(nn.Module):
     """RankMixer (Zhu et al., 2025): x_i = W_i e_i + b_i, blocks on these tokens, h = the mean over the last tokens.
 
-    A token per field, of N heads of size k, so of size D = N k. The paper sets D freely; k = floor(K / 5), at least 1,
-    is our choice, so that D grows in proportion to K. blocks: L, 2 in the paper's models; expansion: r, of the FFNs'
-    hidden size r D, our choice too.
+    A token per field, where the paper has one per group of features, and the form without mixtures of experts. A token
+    has N heads of size k, so it is of size D = N k. The paper sets D freely; k = floor(K / 5), at least 1, is our
+    choice, so that D grows in proportion to K. blocks: L, 2 in the paper's models; expansion: r, of the FFNs' hidden
+    size r D, our choice too.
     Parameters: M D (N (K + 1) + L (N (2 r D + r + 1) + 4)); out_features = D.
     """
 

@@ -225,7 +225,7 @@ def test_the_click_probability_is_that_of_labels_drawn_again_and_again():
     logits = np.linspace(-3, 3, 50)
     draws = np.random.default_rng(0).standard_normal((20_000, 1))
     expected = (1 / (1 + np.exp(-(logits + 2.0 * draws)))).mean(axis=0)
-    assert np.abs(mean_click_probability(logits, 2.0) - expected).max() < 0.01
+    assert np.abs(mean_click_probability(logits, 2.0) - expected).max() < 0.004
 
 
 @pytest.mark.parametrize("patterns", [1, 9])
@@ -242,7 +242,7 @@ def test_the_number_of_patterns_is_that_of_the_bilinear_forms(patterns):
 def test_the_vocabulary_is_counted_on_the_rows_asked_for(vocabulary):
     """The rows are the same; every id of its own occurs often enough among those counted, no other value does."""
     log = SYNTHETIC_LOGS["avazu_like"](4, 9_000, 5_000, vocabulary=vocabulary)
-    counted = log.split(4).train if vocabulary == "train" else np.arange(14_000)
+    counted = log.split(4).train if vocabulary == "train" else np.arange(10_000)
     for ids, field in zip(log.ids.T, log.fields, strict=True):
         counts = np.bincount(ids[counted], minlength=field.cardinality)[1:]
         assert counts.min() >= 3
@@ -264,8 +264,9 @@ def test_what_cannot_be_generated_is_refused(variation, words):
 
 @pytest.mark.parametrize("attribute", ["ids", "click_probability", "cardinalities"])
 @pytest.mark.parametrize("name", SYNTHETIC_LOGS)
-def test_the_first_rows_do_not_depend_on_how_many_are_drawn_for_the_test(name, attribute):
-    alone, few, many = (SYNTHETIC_LOGS[name](2, rows=3_000, test_rows=n) for n in (0, 10, 2_000))
+@pytest.mark.parametrize("vocabulary", [None, "train"])
+def test_the_first_rows_do_not_depend_on_how_many_are_drawn_for_the_test(name, attribute, vocabulary):
+    alone, few, many = (SYNTHETIC_LOGS[name](2, rows=3_000, test_rows=n, vocabulary=vocabulary) for n in (0, 10, 2_000))
     for other in (few, many):
         assert np.array_equal(getattr(alone, attribute), getattr(other, attribute)[:3_000])
 

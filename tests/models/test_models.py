@@ -154,11 +154,11 @@ def test_an_ensemble_has_the_parameters_of_its_members():
 def test_an_ensemble_gives_the_mean_of_the_logits_that_it_is_trained_on():
     model = build_model("dnn", CARDINALITIES, K, 3, hidden=HIDDEN, dropout=0.0, ensemble=True)
     ids = random_ids(5, torch.Generator().manual_seed(0))
-    for norm in (m for m in model.modules() if isinstance(m, torch.nn.BatchNorm1d)):
-        norm.eval()
-    assert model(ids).shape == (5, 3)
-    head = model.head
-    torch.testing.assert_close(model.eval()(ids), head.train()(model.interaction(model.embedding(ids))).mean(dim=1))
+    logits = model.eval().member_logits(ids)
+    assert logits.shape == (5, 3)
+    torch.testing.assert_close(model(ids), logits.mean(dim=1))
+    one = build_model("dnn", CARDINALITIES, K, 3, hidden=HIDDEN).eval()
+    assert torch.equal(one.member_logits(ids), one(ids).unsqueeze(1))
 
 
 def test_cross_layers_start_as_the_authors_do():
