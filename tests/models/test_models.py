@@ -378,7 +378,7 @@ def test_a_model_without_projections_says_so(name):
         ({"name": "ffm", "cardinalities": [3]}, "among the 0 other fields"),
         ({"name": "ffm", "num_sets": 4}, "ffm has no multi-embedding form"),
         ({"name": "fm", "num_sets": 2}, "fm has no multi-embedding form"),
-        ({"name": "fm", "shared_interaction": True}, "fm has no option shared_interaction; its options are none"),
+        ({"name": "fm", "shared_interaction": True}, "fm has no option shared_interaction; its options are embedding_std"),
     ],
 )
 def test_impossible_models_are_refused_by_name(arguments, message):
@@ -397,4 +397,6 @@ def test_the_defaults_are_the_papers():
         "rankmixer": {"blocks": 2, "expansion": 2},
     }
     for name in MODELS:
-        assert model_options(name) == (every | further.get(name, {}) if name in MULTI else {})
+        of_head = {} if name in ("xdeepfm", "finalmlp") else {"ensemble": False}
+        expected = every | of_head | further.get(name, {}) if name in MULTI else {}
+        assert model_options(name) == expected | {"embedding_std": None}
