@@ -259,8 +259,8 @@ EXPERIMENTS: dict[str, Callable[[Sequence[int]], list[Variant]]] = {
     # interactions that came after the paper, beside DCNv2
     "newer": newer,
 }
-# experiments of so many runs that they are made with the first seeds of the profile only
-SEEDS_OF = {"map": 3}
+# experiments of so many runs on a log that they are made with the first seeds of the profile only
+SEEDS_OF = {("map", "criteo_like"): 3, ("map", "avazu_like"): 3, ("optimizer", "avazu_like"): 3}
 
 # what the book shows of each log, and the sweep trains without an experiment's name: what the paper has of Criteo and
 # of Avazu
@@ -328,7 +328,7 @@ def run_configs(
     variants = find("experiment", experiment, EXPERIMENTS)
     settings = find("profile", profile, PROFILES)
     configs = []
-    for seed in parse_seeds(seeds, settings)[: None if seeds else SEEDS_OF.get(experiment)]:
+    for seed in parse_seeds(seeds, settings)[: None if seeds else SEEDS_OF.get((experiment, dataset))]:
         data = data_config(dataset, seed, settings.rows, settings.test_rows, data_folder)
         fields = num_fields(data, data_folder)
         for variant in variants(settings.scales):

@@ -69,8 +69,10 @@ def map_table(records: Sequence[RunRecord]) -> pd.DataFrame:
         .reset_index()
     )
     both = both.rename(columns={"auc": "single", "auc_multi": "multi", "share_multi": "multi_share"})
+    order = {name: number for number, name in enumerate(table["dataset"].unique())}
     both = both.assign(gain=both["multi"] - both["single"])[columns]
-    return both.astype({"base": int}).sort_values(["dataset", *POINT, "seed"], ignore_index=True)
+    by_log = {"key": lambda column: column.map(order) if column.name == "dataset" else column}
+    return both.astype({"base": int}).sort_values(["dataset", *POINT, "seed"], ignore_index=True, **by_log)
 
 
 def complete_seeds(table: pd.DataFrame) -> pd.DataFrame:
@@ -91,7 +93,7 @@ def map_factors(table: pd.DataFrame, value: str = "gain") -> pd.DataFrame:
     """A row per log, factor and seed: the mean of a column over the points where the factor is high, less that over
     those where it is low."""
     rows = []
-    for (dataset, seed), group in table.groupby(["dataset", "seed"]):
+    for (dataset, seed), group in table.groupby(["dataset", "seed"], sort=False):
         for factor in POINT:
             low, high = group[factor].min(), group[factor].max()
             of_level = group.groupby(factor)[value].mean()

@@ -199,7 +199,7 @@ def optimizer_lines(table: pd.DataFrame) -> pd.DataFrame:
     return pd.concat(frames, ignore_index=True)
 
 
-MAP_PANELS = {"gain": "gain in test AUC, thousandths", "share": "single embedding's share of random"}
+MAP_PANELS = {"gain": "gain in test AUC, thousandths", "share": "single's share of random"}
 
 
 def reach_figure(summary: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
@@ -218,7 +218,7 @@ def reach_figure(summary: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
             look = {"color": INK, "marker": "s", "linestyle": "none", "elinewidth": 0.8, "markersize": 3.5}
             column[2].errorbar(rows["share"], rows["gain"], yerr=rows["half_interval"], **look)
             column[2].axhline(0, **BASE_LINE)
-            column[2].set_xlabel("single embedding's share of random")
+            column[2].set_xlabel("single's share of random")
         panels[2, 0].set_ylabel("test AUC,\nmulti minus single")
         for axes in panels[2]:
             sns.despine(ax=axes)
