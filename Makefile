@@ -16,7 +16,7 @@ pdf archive: book
 test: .venv/installed
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
 	$(BIN)/pytest --numprocesses 2 --dist loadfile
-	$(BIN)/pytest --numprocesses 2 --dist loadfile --nbval book
+	$(BIN)/pytest --nbval book
 
 # Execute the notebooks at their defaults and refresh the committed outputs and figures.
 notebooks: .venv/installed

@@ -14,9 +14,9 @@ from torch.nn import functional as F
 from paper_code.experiments import WEIGHT_DECAYS
 from paper_code.runs import DataConfig, RunRecord, load_data
 from paper_code.tables import initial_model
-from paper_code.training import seeded
+from paper_code.training import TrainingConfig, seeded
 
-LEARNING_RATE, BETAS, EPSILON = 1e-3, (0.9, 0.999), 1e-8
+LEARNING_RATE, BETAS, EPSILON = TrainingConfig.learning_rate, (0.9, 0.999), 1e-8
 
 
 def absent_weight(

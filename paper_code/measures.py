@@ -9,7 +9,7 @@ from paper_code.claims import Effect, Runs, with_training
 from paper_code.experiments import PRIOR_PRECISION
 from paper_code.runs import RunRecord
 from paper_code.spectra import effective_rank_of, information_abundance_of, stable_rank_of
-from paper_code.tables import of_sets, random_spectra
+from paper_code.tables import of_sets, share_of_random
 
 CONFIDENCE = 0.95
 MEASURES: dict[str, Callable[[Sequence[float]], float]] = {
@@ -25,16 +25,6 @@ def mean_over_fields(record: RunRecord, measure: Callable, per_set: bool = False
     """Of the matrices of all sets side by side, or of each set's."""
     spectra = of_sets(record) if per_set else [record.spectra["side_by_side"]]
     return float(np.mean([measure(values) for fields in spectra for values in fields]))
-
-
-def shares(records: Sequence[RunRecord], measure: Callable, normalised: bool = False) -> list[float]:
-    """Of every record the measure over that of random matrices of the same shapes, mean over the fields."""
-    found = []
-    for record in records:
-        learned = record.spectra["row_normalised" if normalised else "side_by_side"]
-        random = random_spectra(record, normalised)
-        found.append(float(np.mean([measure(a) / measure(b) for a, b in zip(learned, random, strict=True)])))
-    return found
 
 
 def nearest_decay(records: Sequence[RunRecord]) -> float:
@@ -59,7 +49,7 @@ def measures_table(
     largest = Runs(patterns)
     single, multi = largest.records_of("dcnv2", "SE"), largest.records_of("dcnv2", "ME")
     iii, iv = Runs(evidence_iii), Runs(evidence_iv)
-    regularised = [iii.records[n] for n in iii("number", "dcnv2", variant="unitary")]
+    regularised = iii.records_of("dcnv2", variant="unitary")
     plain, of_dnn, of_dcnv2 = iii.records_of("dcnv2"), iv.records_of("dnn"), iv.records_of("dcnv2")
     of_decay = with_training(optimizer, nearest_decay(optimizer))
     normalised = Runs([record for record in of_decay if record.config["model"] == "dcnv2"])
@@ -76,7 +66,7 @@ def measures_table(
         return [mean_over_fields(r, measure, per_set) / of_b[r.config["seed"]] for r in a if r.config["seed"] in of_b]
 
     for name, measure in MEASURES.items():
-        add("learned over random", name, shares(single, measure), "below", 0.5)
+        add("learned over random", name, [share_of_random(record, measure) for record in single], "below", 0.5)
         add("regularised over plain (III)", name, ratios(regularised, plain, measure), "above", 1.0)
         add("DNN over DCNv2 (IV)", name, ratios(of_dnn, of_dcnv2, measure), "above", 1.0)
         add("multi over single, side by side (9a)", name, ratios(multi, single, measure), "above", 1.0)
@@ -86,7 +76,13 @@ def measures_table(
         for name, measure in MEASURES.items():
             for of_rows in (False, True):
                 title = f"{label} {normalised.largest}x, learned over random"
-                add(title, name + f", {OF_ROWS}" * of_rows, shares(records, measure, of_rows), "below", 0.5)
+                add(
+                    title,
+                    name + f", {OF_ROWS}" * of_rows,
+                    [share_of_random(record, measure, of_rows) for record in records],
+                    "below",
+                    0.5,
+                )
     table = pd.DataFrame(rows, columns=COLUMNS)
     order = {comparison: number for number, comparison in enumerate(dict.fromkeys(table["comparison"]))}
     return table.sort_values("comparison", key=lambda names: names.map(order), kind="stable").reset_index(drop=True)

@@ -6,16 +6,16 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 from scipy import stats
-from sklearn.metrics import roc_auc_score
 
 from paper_code.experiments import MAP_LEVELS
 from paper_code.models import MODEL_LABELS
 from paper_code.runs import DataConfig, RunRecord, load_data
 from paper_code.tables import (
     PLAIN,
-    half_interval,
+    bayes_auc,
     log_label,
     mean_text,
+    over_seeds,
     processor_seconds,
     results_table,
     share_of_random,
@@ -126,9 +126,7 @@ def map_summary(table: pd.DataFrame) -> pd.DataFrame:
     """A row per log and point: means over the seeds and, of the gain, half of its 95 % interval."""
     groups = table.groupby(["dataset", *POINT], sort=False)
     found = groups[["single", "multi", "gain", "share", "multi_share"]].mean()
-    count = groups["gain"].count()
-    found = found.assign(half_interval=half_interval(groups["gain"].std(), count).fillna(0), seeds=count)
-    return found.reset_index()
+    return found.join(over_seeds(groups["gain"]).drop(columns="mean")).reset_index()
 
 
 def bayes_aucs(records: Sequence[RunRecord]) -> dict[float, float]:
@@ -136,12 +134,8 @@ def bayes_aucs(records: Sequence[RunRecord]) -> dict[float, float]:
     patterns, which no model can exceed."""
     configs = [DataConfig(**record.config["data"]) for record in records]
     first = min(configs, key=lambda data: (data.seed, -data.rows, data.patterns))
-    found = {}
-    for noise in sorted({data.noise for data in configs}):
-        log = load_data(replace(first, noise=noise))
-        test = log.split(first.seed).test
-        found[noise] = float(roc_auc_score(log.labels[test], log.click_probability[test]))
-    return found
+    noises = sorted({data.noise for data in configs})
+    return {noise: bayes_auc(load_data(replace(first, noise=noise)), first.seed) for noise in noises}
 
 
 def counts(summary: pd.DataFrame) -> dict[str, int]:

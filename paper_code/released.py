@@ -38,7 +38,7 @@ def changes_table(records: Sequence[RunRecord]) -> pd.DataFrame:
         half = half_interval(values.std(), len(values)) if len(values) > 1 else 0.0
         label = OTHER_CHOICES.get(choice, "IPNN, inner products only")
         shares = (
-            np.mean([share_of_random(runs.records[n]) for n in runs("number", model, embedding, variant=variant)])
+            np.mean([share_of_random(record) for record in runs.records_of(model, embedding, variant=variant)])
             for variant in (choice, PLAIN)
         )
         of_run = runs.dataset, label, choice, model, embedding, runs.largest

@@ -2,22 +2,22 @@
 
 import json
 import re
-from collections.abc import Iterable, Sequence
-from functools import lru_cache
+from collections.abc import Callable, Iterable, Sequence
+from functools import cache, lru_cache
 from html import escape as html_escape
 from importlib.metadata import requires
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from pandas.api.typing import SeriesGroupBy
 from scipy import stats
 from sklearn.metrics import roc_auc_score
 
-from paper_code.data import SYNTHETIC_LOGS
+from paper_code.data import SYNTHETIC_LOGS, ClickLog
 from paper_code.experiments import PROFILES, find, project_path, seeds_of
-from paper_code.models import MODEL_LABELS, base_embedding_size, build_model
+from paper_code.models import MODEL_LABELS, MODELS, base_embedding_size, build_model
 from paper_code.models.ctr_model import CTRModel
-from paper_code.models.interactions import TokenMixer
 from paper_code.published import STATISTICS, published_auc, published_dataset
 from paper_code.runs import DataConfig, RunRecord, data_config, load_data, sub_embedding_information_abundance
 from paper_code.spectra import (
@@ -209,9 +209,9 @@ def of_sets(record: RunRecord) -> list[list[list[float]]]:
     return record.spectra.get("per_set", [record.spectra["side_by_side"]])
 
 
-@lru_cache(maxsize=1024)
+@cache
 def random_spectrum(rows: int, columns: int, seed: int, row_normalised: bool = False) -> np.ndarray:
-    """Singular values of a random (rows, columns) matrix; kept, for a notebook asks for the same ones several times.
+    """Singular values of a random (rows, columns) matrix; kept, for the same ones are asked for again and again.
 
     row_normalised: every row divided by its norm first.
     """
@@ -281,11 +281,16 @@ def field_measures(records: Sequence[RunRecord]) -> pd.DataFrame:
     return table.assign(share_of_random=table["learned"] / table["random"])
 
 
-def share_of_random(record: RunRecord) -> float:
-    """Information abundance over that of random matrices of the same shapes, mean over the fields, all sets side by
-    side."""
-    of_fields = zip(record.spectra["side_by_side"], random_spectra(record), strict=True)
-    return float(np.mean([information_abundance_of(a) / information_abundance_of(b) for a, b in of_fields]))
+def share_of_random(
+    record: RunRecord,
+    measure: Callable[[Sequence[float]], float] = information_abundance_of,
+    row_normalised: bool = False,
+) -> float:
+    """A measure of the singular values over that of random matrices of the same shapes, mean over the fields, all sets
+    side by side. row_normalised: of the matrices with every row divided by its norm, learned and random."""
+    learned = record.spectra["row_normalised" if row_normalised else "side_by_side"]
+    of_fields = zip(learned, random_spectra(record, row_normalised), strict=True)
+    return float(np.mean([measure(a) / measure(b) for a, b in of_fields]))
 
 
 def with_references(records: Sequence[RunRecord]) -> pd.DataFrame:
@@ -335,8 +340,8 @@ def randomly_projected_abundance(record: RunRecord, seed: int | None = None) -> 
     """
     generator = np.random.default_rng(record.config["seed"] if seed is None else seed)
     fields = len(record.fields)
-    parts = {"ffm": fields - 1, "rankmixer": TokenMixer.parts}.get(record.config["model"], 1)
-    size = max(1, record.config["embedding_size"] // parts)
+    interaction = MODELS[record.config["model"]].interaction
+    size = interaction.sub_embedding_size(fields, record.config["embedding_size"])
     found = np.full((fields, fields), np.nan)
     for i, values in enumerate(record.spectra["side_by_side"]):
         for j in range(fields):
@@ -515,6 +520,13 @@ def half_interval(deviation, count):
     return stats.t.ppf(0.975, np.maximum(count, 2) - 1) * deviation / np.sqrt(count)
 
 
+def over_seeds(values: SeriesGroupBy) -> pd.DataFrame:
+    """Of every group: mean, half_interval, half of the 95 % interval (0 of one seed), and seeds, how many there are."""
+    found = values.agg(["mean", "std", "count"])
+    half = half_interval(found["std"], found["count"]).fillna(0)
+    return pd.DataFrame({"mean": found["mean"], "half_interval": half, "seeds": found["count"]})
+
+
 def mean_text(values: pd.Series, digits: str) -> str:
     """The mean over the seeds and half of its 95 % confidence interval."""
     half = half_interval(values.std(), len(values))
@@ -628,6 +640,12 @@ def statistics_table(
     return table
 
 
+def bayes_auc(log: ClickLog, seed: int) -> float:
+    """The AUC of a synthetic log's true click probability on the test rows of the split by that seed."""
+    test = log.split(seed).test
+    return float(roc_auc_score(log.labels[test], log.click_probability[test]))
+
+
 def logs_table(profile: str = "laptop", seeds: Sequence[int] | str | None = None) -> pd.DataFrame:
     """The synthetic logs: a row per log and seed, with their sizes, click rate and Bayes AUC on the test rows."""
     settings = find("profile", profile, PROFILES)
@@ -635,7 +653,6 @@ def logs_table(profile: str = "laptop", seeds: Sequence[int] | str | None = None
     for name, generate in SYNTHETIC_LOGS.items():
         for seed in seeds_of(profile, seeds):
             log = generate(seed, settings.rows, settings.test_rows)
-            test = log.split(seed).test
             rows.append(
                 {
                     "log": name,
@@ -647,7 +664,7 @@ def logs_table(profile: str = "laptop", seeds: Sequence[int] | str | None = None
                     "largest": max(log.cardinalities),
                     "smallest": min(log.cardinalities),
                     "click rate": f"{log.labels.mean():.3f}",
-                    "Bayes AUC": f"{roc_auc_score(log.labels[test], log.click_probability[test]):.3f}",
+                    "Bayes AUC": f"{bayes_auc(log, seed):.3f}",
                 }
             )
     return pd.DataFrame(rows)

@@ -175,10 +175,11 @@ def train_epoch(
     model.train()
     if len(batches) > 1 and len(batches[-1]) == 1:
         batches = batches[:-1]  # batch normalisation has no variance over one row
+    of_members = getattr(model, "member_logits", lambda batch: model(batch).unsqueeze(1))
     losses = []
     for rows in batches:
         batch = ids[rows].to(device)
-        logits = model.member_logits(batch) if hasattr(model, "member_logits") else model(batch).unsqueeze(1)
+        logits = of_members(batch)
         loss = cross_entropy(logits, labels[rows].to(device, logits.dtype))
         optimizer.zero_grad()
         (loss if penalty is None else loss + penalty(model, batch)).backward()

@@ -76,10 +76,10 @@ def ledger(
             continue
         variants = EXPERIMENTS[experiment](settings.scales)
         scales = sorted({variant.scale * variant.num_sets for variant in variants})
+        if function is alternatives_claims:
+            further = {"references": trials(results_dir)}
         for dataset in datasets if on_both else datasets[:1]:
             records = stored_records(experiment, dataset, profile, seeds, results_dir)
-            if function is alternatives_claims:
-                further = further | {"references": trials(results_dir)}
             claims += function(records, dataset, scales, **further)
     return claims
 

@@ -14,7 +14,7 @@ import pandas as pd
 
 from paper_code.claims.of_paper import law_claims, scalability_claims
 from paper_code.claims.rules import SIGNIFICANT_AUC, Claim, Effect, Runs, difference, gain, ratio, size_name
-from paper_code.experiments import WEIGHT_DECAYS, up_to_4
+from paper_code.experiments import WEIGHT_DECAYS, newer, up_to_4
 from paper_code.models import MODEL_LABELS
 from paper_code.reach import alternatives_table, complete_seeds, map_correlations, map_table, single_at_time
 from paper_code.runs import RunRecord
@@ -257,8 +257,8 @@ def alternatives_claims(
 def newer_claims(records: Sequence[RunRecord], dataset: str | None = None, scales=None) -> list[Claim]:
     """The paper's claims asked of interactions that came after it: law, and scalability."""
     claims = []
-    for model, left_out in (("gdcn", ()), ("rankmixer", (3,))):
+    for model in ("gdcn", "rankmixer"):
         of_model = [record for record in records if record.config["model"] == model]
-        sizes = scales and [scale for scale in scales if scale not in left_out]
+        sizes = scales and sorted({run.scale * run.num_sets for run in newer(scales) if run.model == model})
         claims += law_claims(of_model, dataset, sizes, model) + scalability_claims(of_model, dataset, sizes, (model,))
     return claims

@@ -175,9 +175,11 @@ class Runs:
         of_run = (t["model"] == model) & (t["variant"] == variant) & (t["embedding"] == embedding)
         return t[of_run & (t["scale"] == scale)].set_index("seed")[value]
 
-    def records_of(self, model: str, embedding: str = "SE", scale: int | None = None) -> list[RunRecord]:
-        """The plain model's records at that size."""
-        return [self.records[number] for number in self("number", model, embedding, scale)]
+    def records_of(
+        self, model: str, embedding: str = "SE", scale: int | None = None, variant: str = PLAIN
+    ) -> list[RunRecord]:
+        """The model's records at that size."""
+        return [self.records[number] for number in self("number", model, embedding, scale, variant)]
 
 
 def difference(a: pd.Series, b: pd.Series) -> list[float]:

@@ -155,9 +155,10 @@ def generate(
     labels = rng.random(len(logits)) < sigmoid(logits + noise * rng.standard_normal(len(logits)))
 
     columns = {name: np.concatenate([part[name] for part in parts]) for name in definition.fields}
-    counted = {None: slice(rows), "all": slice(rows + rows_of_share(rows, 1, 9))}.get(vocabulary)
     if vocabulary == "train":
         counted = split_rows(rows + test_rows, seed, test_rows).train
+    else:
+        counted = slice(rows + (rows_of_share(rows, 1, 9) if vocabulary == "all" else 0))
     ids, cardinalities = encode_columns(columns, counted, definition.threshold)
     variation = {"noise": noise, "patterns": patterns, "vocabulary": vocabulary}
     usual = {"noise": NOISE, "patterns": PATTERNS, "vocabulary": None}

@@ -38,7 +38,7 @@ from paper_code.figures.style import (
 )
 from paper_code.models import MODEL_LABELS
 from paper_code.runs import RunRecord
-from paper_code.tables import PLAIN, half_interval, log_label, optimizer_table
+from paper_code.tables import PLAIN, log_label, optimizer_table, over_seeds
 
 
 def published_figure(table: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
@@ -192,10 +192,9 @@ def optimizer_lines(table: pd.DataFrame) -> pd.DataFrame:
         start = rows[rows["weight_decay"] == 0].assign(decoupled=True)  # without decay both are the same
         lines = pd.concat([rows, start[start["model"] != "ffm"]])
         groups = lines.groupby(["dataset", "model", "embedding", "decoupled", "weight_decay"], sort=False)[measure]
-        found = groups.agg(["mean", "std", "count"]).reset_index().sort_values("weight_decay", kind="stable")
-        half = half_interval(found["std"], found["count"])
-        found = found.assign(measure=measure, half_interval=half.fillna(0), seeds=found["count"])
-        frames.append(found.drop(columns=["std", "count"]))
+        found = over_seeds(groups).reset_index().sort_values("weight_decay", kind="stable")
+        found.insert(found.columns.get_loc("half_interval"), "measure", measure)
+        frames.append(found)
     return pd.concat(frames, ignore_index=True)
 
 
@@ -258,8 +257,7 @@ def alternatives_figure(table: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
     size make, with 95 % intervals; a row for each log, a column for each model. table: `alternatives_table`."""
     groups = table.groupby(["dataset", "model", "kind", "scale"], sort=False)
     data = groups[["gain", "seconds", "parameters", "share"]].mean()
-    count = groups["gain"].count()
-    data = data.assign(half_interval=half_interval(groups["gain"].std(), count).fillna(0), seeds=count).reset_index()
+    data = data.join(over_seeds(groups["gain"]).drop(columns="mean")).reset_index()
     logs, models = list(data["dataset"].unique()), list(data["model"].unique())
     handles = {}
     with style():

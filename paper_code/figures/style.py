@@ -24,7 +24,7 @@ from paper_code.experiments import project_path
 from paper_code.models import MODEL_LABELS
 from paper_code.published import published_auc
 from paper_code.runs import RunRecord
-from paper_code.tables import PLAIN, half_interval, log_label
+from paper_code.tables import PLAIN, log_label, over_seeds
 
 FIGURE_WIDTH = 5.4  # inches: on a page of 400 pixels a point is a pixel
 INK, GREY = "0.1", "0.55"
@@ -189,10 +189,8 @@ def gains(table: pd.DataFrame) -> pd.DataFrame:
 
 def by_size(table: pd.DataFrame, value: str) -> pd.DataFrame:
     """Mean over the seeds of a column and half its 95 % interval, by model, variant, embedding and scale."""
-    summary = table.groupby(LINE_KEYS, sort=False)[value].agg(["mean", "std", "count"]).reset_index()
-    half = half_interval(summary["std"], summary["count"])
-    summary = summary.assign(**{value: summary["mean"]}, half_interval=half.fillna(0), seeds=summary["count"])
-    return sorted_lines(summary[[*LINE_KEYS, value, "half_interval", "seeds"]])
+    summary = over_seeds(table.groupby(LINE_KEYS, sort=False)[value])
+    return sorted_lines(summary.rename(columns={"mean": value}).reset_index())
 
 
 def published_gains(dataset: str, models: Sequence[str]) -> pd.DataFrame:

@@ -42,7 +42,8 @@ class MeanHead(nn.Module):
 
     def forward(self, combined: Tensor) -> Tensor:
         """(batch, sets, features) h^(m) before the projection -> (batch,) logits, of an ensemble the members' mean."""
-        return self.member_logits(combined).mean(dim=1)
+        logits = self.member_logits(combined)
+        return logits.mean(dim=1) if self.ensemble else logits.squeeze(1)
 
     def member_logits(self, combined: Tensor) -> Tensor:
         """As `forward`, -> (batch, members): of an ensemble a logit for every set, else one."""

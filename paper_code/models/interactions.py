@@ -145,6 +145,11 @@ class CrossNetwork(nn.Module):
             x = layer(x0, x)
         return x
 
+    @staticmethod
+    def sub_embedding_size(num_fields: int, embedding_size: int) -> int:
+        """Columns of E_i^{->j}."""
+        return embedding_size
+
     def projections(self) -> Tensor:
         """W_{i->j} of the first cross layer (Evidence II): (sets, i, j, size, size)."""
         return self.layers[0].projections()
@@ -173,13 +178,11 @@ class TokenMixer(nn.Module):
     Parameters: M D (N (K + 1) + L (N (2 r D + r + 1) + 4)); out_features = D.
     """
 
-    parts = 5  # of an embedding's size, of which a head has one
-
     def __init__(self, num_sets: int, num_fields: int, embedding_size: int, *, blocks: int = 2, expansion: int = 2):
         super().__init__()
         if min(blocks, expansion) < 1:
             raise ValueError(f"blocks is {blocks} and expansion is {expansion}, expected at least 1")
-        self.num_fields, self.head_size = num_fields, max(1, embedding_size // self.parts)
+        self.num_fields, self.head_size = num_fields, self.sub_embedding_size(num_fields, embedding_size)
         self.out_features = num_fields * self.head_size
         # every field of every set is a set of the linear layer, in the order of the sets
         self.tokenisation = SetLinear(num_sets * num_fields, embedding_size, self.out_features)
@@ -190,6 +193,11 @@ class TokenMixer(nn.Module):
     def forward(self, embeddings: Tensor) -> Tensor:
         tokens = self.tokenisation(embeddings.flatten(1, 2)).unflatten(1, embeddings.shape[1:3])
         return self.blocks(tokens).mean(dim=2)
+
+    @staticmethod
+    def sub_embedding_size(num_fields: int, embedding_size: int) -> int:
+        """Columns of E_i^{->j}: k."""
+        return max(1, embedding_size // 5)
 
     def projections(self) -> Tensor:
         """W_{i->j}, the rows of W_i for head j, which the first mixing gives to token j, as a view:
@@ -260,7 +268,7 @@ class FieldAwareProducts(nn.Module):
                 f"embedding_size is {embedding_size}: FFM splits it evenly among the {others} other fields; "
                 f"expected a multiple of {others}, e.g. {8 * others} for the authors' sub-embeddings of size 8"
             )
-        self.sub_size = embedding_size // others
+        self.sub_size = self.sub_embedding_size(num_fields, embedding_size)
         i, j = torch.triu_indices(num_fields, num_fields, offset=1)
         # field i has no sub-embedding for itself: that for a later field j stands at j - 1
         self.register_buffer("there", i * others + j - 1, persistent=False)
@@ -269,6 +277,11 @@ class FieldAwareProducts(nn.Module):
     def forward(self, embeddings: Tensor) -> Tensor:
         parts = embeddings.unflatten(3, (-1, self.sub_size)).flatten(2, 3)
         return (parts[:, :, self.there] * parts[:, :, self.back]).sum(dim=(2, 3)).unsqueeze(2)
+
+    @staticmethod
+    def sub_embedding_size(num_fields: int, embedding_size: int) -> int:
+        """Columns of E_i^{->j}."""
+        return embedding_size // (num_fields - 1)
 
     def sub_embeddings(self, matrices: Matrices) -> list[list[list[Tensor | None]]]:
         """[set][i][j] -> E_i^{->j} of shape (D_i, K / (N - 1)), a view; None for i = j (Evidence I)."""
