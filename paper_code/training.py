@@ -5,7 +5,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from copy import deepcopy
 from dataclasses import dataclass, field
 
@@ -18,6 +18,7 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 from paper_code.data.click_log import ClickLog, Split
+from paper_code.deferral import WINDOW, deferred, is_large
 
 EVALUATION_BATCH = 8192
 LOSS_POINTS_PER_EPOCH = 10
@@ -176,16 +177,21 @@ def train_epoch(
     if len(batches) > 1 and len(batches[-1]) == 1:
         batches = batches[:-1]  # batch normalisation has no variance over one row
     of_members = getattr(model, "member_logits", lambda batch: model(batch).unsqueeze(1))
+    defer = is_large(model, device)
     losses = []
-    for rows in batches:
-        batch = ids[rows].to(device)
-        logits = of_members(batch)
-        loss = cross_entropy(logits, labels[rows].to(device, logits.dtype))
-        optimizer.zero_grad()
-        (loss if penalty is None else loss + penalty(model, batch)).backward()
-        optimizer.step()
-        losses.append(loss.detach() / logits.shape[1])
-        bar.update()
+    for first in range(0, len(batches), WINDOW):
+        window = batches[first : first + WINDOW]
+        ids_of_window = [ids[rows] for rows in window]
+        with deferred(model, optimizer, ids_of_window) if defer else nullcontext(ids_of_window) as inputs:
+            for rows, batch in zip(window, inputs, strict=True):
+                batch = batch.to(device)
+                logits = of_members(batch)
+                loss = cross_entropy(logits, labels[rows].to(device, logits.dtype))
+                optimizer.zero_grad()
+                (loss if penalty is None else loss + penalty(model, batch)).backward()
+                optimizer.step()
+                losses.append(loss.detach() / logits.shape[1])
+                bar.update()
     return torch.stack(losses).cpu().numpy()
 
 

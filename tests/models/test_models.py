@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from paper_code.models import MODELS, base_embedding_size, build_model, model_options
-from paper_code.models.layers import HiddenBlock, mix_tokens
+from paper_code.models.layers import Dropout, HiddenBlock, mix_tokens
 from paper_code.runs import measure, sub_embedding_information_abundance
 from paper_code.spectra import information_abundance
 
@@ -400,3 +400,32 @@ def test_the_defaults_are_the_papers():
         of_head = {} if name in ("xdeepfm", "finalmlp") else {"ensemble": False}
         expected = every | of_head | further.get(name, {}) if name in MULTI else {}
         assert model_options(name) == expected | {"embedding_std": None}
+
+
+@pytest.mark.parametrize("p", [0.1, 0.2, 0.5, 0.999])
+def test_dropout_drops_that_share_and_keeps_the_mean(p):
+    x = torch.ones(1001, 999, requires_grad=True)
+    torch.manual_seed(0)
+    y = Dropout(p)(x)
+    dropped = (y == 0).double().mean().item()
+    assert dropped == pytest.approx(p, abs=4 * (p * (1 - p) / x.numel()) ** 0.5)
+    assert y.detach()[y != 0].unique().tolist() == pytest.approx([1 / (1 - p)], rel=2e-2 if p > 0.99 else 1e-4)
+    (gradient,) = torch.autograd.grad(y.sum(), x)
+    assert torch.equal(gradient, y)
+
+
+def test_dropout_drops_neighbours_independently():
+    torch.manual_seed(0)
+    dropped = (Dropout(0.5)(torch.ones(400_000)) == 0).float().reshape(-1, 8)
+    correlation = torch.corrcoef(dropped.T)[~torch.eye(8, dtype=torch.bool)]
+    assert correlation.abs().max() < 5 / 50_000**0.5
+
+
+@pytest.mark.parametrize(("p", "expected"), [(0.0, 1.0), (1.0, 0.0)])
+def test_dropout_of_none_and_all(p, expected):
+    assert Dropout(p)(torch.ones(10)).unique().tolist() == [expected]
+
+
+def test_dropout_does_nothing_in_evaluation():
+    x = torch.rand(10)
+    assert torch.equal(Dropout(0.5).eval()(x), x)
