@@ -127,6 +127,9 @@ def build_parser() -> argparse.ArgumentParser:
     train.add_argument("--weight-decay", type=float, help="of Adam, coupled (default: by the profile's rule)")
     train.add_argument("--patience", type=int, help="epochs without a better validation AUC before it stops")
     train.add_argument("--max-epochs", type=int, help="it stops then at the latest")
+    train.add_argument(
+        "--mixed-precision", action="store_const", const=True, help="multiply matrices in bfloat16 while training"
+    )
     train.add_argument("--threads", type=int, help="CPU threads (default: as many as PyTorch takes)")
     add_profile(train)
     add_run_places(train)
@@ -291,7 +294,7 @@ def train_command(options: argparse.Namespace) -> None:
     profile = find("profile", options.profile, PROFILES)
     data = data_config(options.dataset, options.seed, profile.rows, profile.test_rows, options.data_dir)
     training = training_for(profile, data.rows)
-    protocol = ("batch_size", "learning_rate", "weight_decay", "patience", "max_epochs")
+    protocol = ("batch_size", "learning_rate", "weight_decay", "patience", "max_epochs", "mixed_precision")
     training = replace(training, **given(options, protocol))
     model_settings = options_for(profile, options.model) | given(options, tuple(MODEL_OPTIONS))
     if options.regularizer_weight is not None and options.regularizer is None:

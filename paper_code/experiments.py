@@ -214,6 +214,16 @@ def newer(scales: Sequence[int]) -> list[Variant]:
     )
 
 
+def mixed_precision(scales: Sequence[int]) -> list[Variant]:
+    """DNN and DCNv2 with matrices multiplied in float32 and in bfloat16."""
+    models, size = ["dnn", "dcnv2"], [max(up_to_4(scales))]
+    return [
+        run
+        for training in ({}, {"mixed_precision": True})
+        for run in single(models, size, training=training) + multi(models, size, training=training)
+    ]
+
+
 # experiment -> scales -> the runs of a seed
 EXPERIMENTS: dict[str, Callable[[Sequence[int]], list[Variant]]] = {
     # Figures 1b and 2
@@ -258,6 +268,8 @@ EXPERIMENTS: dict[str, Callable[[Sequence[int]], list[Variant]]] = {
     "alternatives": alternatives,
     # interactions that came after the paper, beside DCNv2
     "newer": newer,
+    # what multiplying matrices in bfloat16 does to the scores
+    "mixed_precision": mixed_precision,
 }
 # experiments of so many runs on a log that they are made with the first seeds of the profile only
 SEEDS_OF = {("map", "criteo_like"): 3, ("map", "avazu_like"): 3, ("optimizer", "avazu_like"): 3}
@@ -437,7 +449,7 @@ def describe(config: RunConfig) -> str:
         further["embedding std"] = config.options["embedding_std"]
     parts += [f"{name} {value}" for name, value in further.items()]
     parts += [option for option, value in config.options.items() if value is True]
-    parts += ["shuffled"] * config.training.shuffle
+    parts += ["shuffled"] * config.training.shuffle + ["bfloat16"] * config.training.mixed_precision
     if config.regularizer:
         parts.append(f"{config.regularizer.weight:g} {config.regularizer.name}")
     papers = TrainingConfig()

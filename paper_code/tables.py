@@ -195,7 +195,7 @@ def variant(config: dict) -> str:
     further = {"embedding_std": config["options"].get("embedding_std"), **DataConfig(**config["data"]).variation}
     parts = [name for name, value in config["options"].items() if value is True]
     parts += [f"{name} {value}" for name, value in further.items() if value is not None]
-    parts += ["shuffle"] * config["training"].get("shuffle", False)
+    parts += [name for name in ("shuffle", "mixed_precision") if config["training"].get(name)]
     return " + ".join([*parts, *([config["regularizer"]["name"]] if config.get("regularizer") else [])]) or PLAIN
 
 

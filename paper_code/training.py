@@ -30,6 +30,7 @@ class TrainingConfig:
 
     decoupled: AdamW, whose decay is apart from the gradient and its normalisation.
     shuffle: read the training rows in a new order in every epoch; the authors' code reads them in the same.
+    mixed_precision: multiply matrices in bfloat16 while training; weights, loss and evaluation stay in float32.
     """
 
     batch_size: int = 2048
@@ -39,6 +40,7 @@ class TrainingConfig:
     max_epochs: int = 100
     decoupled: bool = False
     shuffle: bool = False
+    mixed_precision: bool = False
 
     def __post_init__(self) -> None:
         for name in ("batch_size", "patience", "max_epochs"):
@@ -136,7 +138,9 @@ def fit(
             if config.shuffle:
                 train_rows = train_rows[torch.randperm(len(train_rows), generator=shuffler).to(ids.device)]
             batches = train_rows.split(config.batch_size)
-            losses = train_epoch(model, penalty, optimizer, ids, labels, batches, device, bar)
+            losses = train_epoch(
+                model, penalty, optimizer, ids, labels, batches, device, bar, config.mixed_precision
+            )
             seconds = time.perf_counter() - started
             if not np.isfinite(losses).all():
                 step = int(np.flatnonzero(~np.isfinite(losses))[0]) + 1
@@ -171,6 +175,7 @@ def train_epoch(
     batches: tuple[Tensor, ...],
     device: torch.device,
     bar: tqdm,
+    mixed_precision: bool = False,
 ) -> np.ndarray:
     """One pass over the batches of row numbers; the loss of every step, without the penalty."""
     model.train()
@@ -185,7 +190,10 @@ def train_epoch(
         with deferred(model, optimizer, ids_of_window) if defer else nullcontext(ids_of_window) as inputs:
             for rows, batch in zip(window, inputs, strict=True):
                 batch = batch.to(device)
-                logits = of_members(batch)
+                with torch.autocast(device.type, torch.bfloat16, enabled=mixed_precision):
+                    logits = of_members(batch)
+                if mixed_precision:
+                    logits = logits.float()
                 loss = cross_entropy(logits, labels[rows].to(device, logits.dtype))
                 optimizer.zero_grad()
                 (loss if penalty is None else loss + penalty(model, batch)).backward()

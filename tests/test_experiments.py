@@ -147,7 +147,7 @@ def test_the_paper_profile_is_appendix_c2(tmp_path):
             training = dataclasses.asdict(config.training)
             assert training.pop("max_epochs") >= 20  # far beyond where early stopping acts
             expected = {"batch_size": 2048, "learning_rate": 1e-3, "weight_decay": 1e-6, "patience": 3}
-            assert training == expected | {"decoupled": False, "shuffle": False}
+            assert training == expected | {"decoupled": False, "shuffle": False, "mixed_precision": False}
             cross_layers = {"cross_layers": 4} if config.model == "dcnv2" else {}
             known = {"hidden": (400, 400), "dropout": 0.2} | cross_layers
             assert {key: config.options[key] for key in known} == known

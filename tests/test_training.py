@@ -361,6 +361,22 @@ def test_torchs_own_unfused_adam_gives_the_same_in_float32(log, monkeypatch):
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
 
 
+def test_mixed_precision_changes_the_training_and_not_the_evaluation(log):
+    """Half of the digits in the products: near the other, not the same, and weights and scores in float32."""
+    found = {}
+    for mixed in (False, True):
+        model = build_model("dcnv2", log.cardinalities, 16, 2, hidden=(16,), dropout=0.0)
+        dtypes = set()
+        model.head.register_forward_hook(lambda _, inputs, output, dtypes=dtypes: dtypes.add(output.dtype))
+        config = TrainingConfig(batch_size=32, max_epochs=1, mixed_precision=mixed)
+        found[mixed] = fit(model, log, SPLIT, config, seed=0, device="cpu")
+        assert dtypes == ({torch.float32, torch.bfloat16} if mixed else {torch.float32})
+        assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
+    losses = [fit.epochs[0].training_loss for fit in found.values()]
+    assert losses[0] != losses[1]
+    assert losses[0] == pytest.approx(losses[1], rel=2e-2)
+
+
 def test_the_defaults_are_the_papers():
     """Appendix C.2."""
     config = TrainingConfig()
