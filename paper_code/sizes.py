@@ -2,8 +2,10 @@
 
 from functools import lru_cache
 
+import numpy as np
 import pandas as pd
 import torch
+from scipy.optimize import brentq
 
 from paper_code.models import MODEL_LABELS, MODELS, base_embedding_size, build_model
 from paper_code.published import NFWFM_AVAZU_10X_GB, STATISTICS
@@ -13,16 +15,24 @@ BYTES = 4  # of a float32
 TRAINING_COPIES = 4  # weight, gradient, and the two moments of Adam, all dense as in the authors' code
 
 
-def paper_cardinalities(dataset: str) -> list[int]:
-    """Cardinalities with the number, sum, largest and smallest of Table 2; those between are equal but for rounding.
+@lru_cache
+def paper_cardinalities(dataset: str) -> tuple[int, ...]:
+    """Cardinalities with the number, sum, largest and smallest of Table 2, in ascending order.
 
-    dataset: Criteo or Avazu. The number of parameters depends on nothing else of them.
+    dataset: Criteo or Avazu. Their logarithms rise evenly, as those of real fields roughly do, to a power by which the
+    sum is met: d_i = smallest (largest / smallest)^((i / (N - 1))^p).
     """
     known = STATISTICS[dataset]
-    others = known["fields"] - 2
-    rest = known["sum"] - known["largest"] - known["smallest"]
-    middle = [rest // others + (number < rest % others) for number in range(others)]
-    return [known["largest"], *middle, known["smallest"]]
+    places = np.linspace(0, 1, known["fields"])
+
+    def cardinalities(power: float) -> np.ndarray:
+        return np.floor(known["smallest"] * (known["largest"] / known["smallest"]) ** (places**power))
+
+    power = brentq(lambda power: cardinalities(power).sum() - known["sum"], 0.1, 10)
+    found = cardinalities(power).astype(int)
+    found[0], found[-1] = known["smallest"], known["largest"]
+    found[-2] += known["sum"] - found.sum()  # rounding
+    return tuple(found.tolist())
 
 
 @lru_cache(maxsize=1024)

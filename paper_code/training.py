@@ -138,9 +138,7 @@ def fit(
             if config.shuffle:
                 train_rows = train_rows[torch.randperm(len(train_rows), generator=shuffler).to(ids.device)]
             batches = train_rows.split(config.batch_size)
-            losses = train_epoch(
-                model, penalty, optimizer, ids, labels, batches, device, bar, config.mixed_precision
-            )
+            losses = train_epoch(model, penalty, optimizer, ids, labels, batches, device, bar, config.mixed_precision)
             seconds = time.perf_counter() - started
             if not np.isfinite(losses).all():
                 step = int(np.flatnonzero(~np.isfinite(losses))[0]) + 1
