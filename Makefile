@@ -2,7 +2,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 
-.PHONY: book pdf archive test notebooks clean
+.PHONY: book pdf archive test notebooks bench clean
 
 book: .venv/installed
 	$(BIN)/python -m paper_code.book execute
@@ -21,6 +21,11 @@ test: .venv/installed
 # Execute the notebooks at their defaults and refresh the committed outputs and figures.
 notebooks: .venv/installed
 	$(BIN)/python -m paper_code.book refresh
+
+# Training throughput beside a loop over the sets, DeepCTR-Torch and FuxiCTR: half an hour to an hour on 2 cores.
+bench: .venv/installed
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[bench]'
+	$(BIN)/python tests/benchmarks/training.py --csv _build/bench/training.csv
 
 .venv/installed: pyproject.toml
 	$(PYTHON) -m venv .venv

@@ -1,13 +1,11 @@
 """Which runs each figure needs, per profile, and the sweep that trains those that are missing."""
 
-import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from itertools import product
 from pathlib import Path
 
-import joblib
 from tqdm import tqdm
 
 from paper_code.data import SYNTHETIC_LOGS
@@ -22,9 +20,9 @@ from paper_code.runs import (
     RunRecord,
     RunStore,
     data_config,
-    execute,
     load_data,
 )
+from paper_code.sweeps import outcomes_here, outcomes_on_cluster, places
 from paper_code.toy import ToyResult, run_toy
 from paper_code.training import TrainingConfig, find_device
 
@@ -400,28 +398,33 @@ def sweep(
     device: str = "auto",
     jobs: int | None = None,
     data_folder: Path = DATA_FOLDER,
+    cluster: str | None = None,
 ) -> int:
     """Train the runs that the store lacks, in parallel processes of one thread each, and store each as it ends.
 
-    jobs: how many at once; None: one per core, or one on a GPU. A progress bar shows if there is anything to train.
+    jobs: how many at once; None: one per core, or one per GPU. cluster: address of a Dask scheduler, whose workers then
+    train the runs, one at a time each, see `paper_code.sweeps.outcomes_on_cluster`; this process alone reads and writes
+    the store. A progress bar shows if there is anything to train.
     Returns how many were trained. Raises RuntimeError at the end if runs failed; the others are stored.
     """
     if jobs is not None and jobs < 1:
         raise ValueError(f"jobs is {jobs}, expected at least 1")
-    missing = [config for config in {c.hash: c for c in configs}.values() if store.get(config) is None]
+    if jobs is not None and cluster is not None:
+        raise ValueError(f"jobs is {jobs}, expected none with a cluster: there every worker has one run at a time")
+    missing = missing_runs(configs, store)
     if not missing:
         return 0
-    on_cpu = find_device(device).type == "cpu"
-    jobs = min(jobs or (os.cpu_count() if on_cpu else 1), len(missing))
-    run = joblib.delayed(try_to_execute)
-    parallel = joblib.Parallel(n_jobs=jobs, batch_size=1, pre_dispatch=jobs, return_as="generator_unordered")
+    if cluster is None:
+        outcomes = outcomes_here(missing, places(device, jobs)[: len(missing)], data_folder)
+    else:
+        outcomes = outcomes_on_cluster(missing, cluster, device)
     failures = []
     with tqdm(total=len(missing), unit="run", smoothing=0) as bar:
-        for config, outcome in parallel(run(config, device, data_folder) for config in missing):
+        for config, outcome in outcomes:
             if isinstance(outcome, RunRecord):
                 store.put(config, outcome)
             else:
-                failures.append(f"{describe(config)}: {type(outcome).__name__}: {outcome}")
+                failures.append(f"{describe(config)}: {outcome}")
             bar.set_postfix_str(describe(config))
             bar.update()
     if failures:
@@ -429,12 +432,9 @@ def sweep(
     return len(missing)
 
 
-def try_to_execute(config: RunConfig, device: str, data_folder: Path) -> tuple[RunConfig, RunRecord | Exception]:
-    """The run's record, or what stopped it, so that one run that fails does not end the others."""
-    try:
-        return config, execute(config, device, threads=1, data_folder=data_folder)
-    except Exception as error:
-        return config, error
+def missing_runs(configs: Iterable[RunConfig], store: RunStore) -> list[RunConfig]:
+    """Those of the runs that the store lacks, each once."""
+    return [config for config in {c.hash: c for c in configs}.values() if store.get(config) is None]
 
 
 def describe(config: RunConfig) -> str:

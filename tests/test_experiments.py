@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from paper_code import experiments
+from paper_code import sweeps
 from paper_code.data import ClickLog, Field
 from paper_code.data.click_log import replaced_folder, write_description
 from paper_code.experiments import (
@@ -300,7 +300,7 @@ def executed(monkeypatch) -> list[RunConfig]:
             raise RuntimeError("the disk is on fire")
         return record_of(config)
 
-    monkeypatch.setattr(experiments, "execute", fake_execute)
+    monkeypatch.setattr(sweeps, "execute", fake_execute)
     return done
 
 
@@ -330,13 +330,13 @@ def test_nothing_to_train_is_nothing_to_do(tmp_path, capfd):
 def test_every_run_is_stored_as_it_ends(tmp_path, monkeypatch, executed):
     store = RunStore(tmp_path)
     stored_before = []
-    fake_execute = experiments.execute
+    fake_execute = sweeps.execute
 
     def watched(*arguments, **options):
         stored_before.append(len(list(store.records())))
         return fake_execute(*arguments, **options)
 
-    monkeypatch.setattr(experiments, "execute", watched)
+    monkeypatch.setattr(sweeps, "execute", watched)
     sweep([tiny_config(seed=seed) for seed in range(4)], store, device="cpu", jobs=1)
     assert stored_before == [0, 1, 2, 3]
 

@@ -11,7 +11,16 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from paper_code.models.layers import CrossLayer, GatedCrossLayer, HiddenBlock, MixerBlock, SetBatchNorm, SetLinear
+from paper_code.models.layers import (
+    CrossLayer,
+    GatedCrossLayer,
+    HiddenBlock,
+    MixerBlock,
+    SetBatchNorm,
+    SetLinear,
+    rows_linear,
+    rows_of_sets,
+)
 
 Matrices = list[list[Tensor]]
 
@@ -191,8 +200,11 @@ class TokenMixer(nn.Module):
         )
 
     def forward(self, embeddings: Tensor) -> Tensor:
-        tokens = self.tokenisation(embeddings.flatten(1, 2)).unflatten(1, embeddings.shape[1:3])
-        return self.blocks(tokens).mean(dim=2)
+        # tokens first, (sets, tokens, rows, size), as their linear layers multiply them: no copies in between
+        rows = rows_of_sets(embeddings.flatten(1, 2), len(self.tokenisation.weight))
+        tokens = rows_linear(rows, self.tokenisation.weight, self.tokenisation.bias)
+        mixed = self.blocks(tokens.unflatten(0, (-1, self.num_fields))).mean(dim=1)
+        return mixed.transpose(0, 1).reshape(*embeddings.shape[:2], -1)
 
     @staticmethod
     def sub_embedding_size(num_fields: int, embedding_size: int) -> int:

@@ -13,9 +13,18 @@ from torch.nn import functional as F
 
 def set_linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """x^(m) W^(m) + b^(m) for every set m: (batch, sets, in), (sets, in, out), (sets, out) -> (batch, sets, out)."""
-    rows = x.reshape(-1, *weight.shape[:2]).transpose(0, 1)
-    products = torch.bmm(rows, weight) if bias is None else torch.baddbmm(bias.unsqueeze(1), rows, weight)
+    products = rows_linear(rows_of_sets(x, weight.shape[0]), weight, bias)
     return products.transpose(0, 1).reshape(*x.shape[:2], -1)
+
+
+def rows_of_sets(x: Tensor, num_sets: int) -> Tensor:
+    """(batch, sets, in) -> (num_sets, rows, in); rows is batch, or more where the sets share fewer layers."""
+    return x.reshape(-1, num_sets, x.shape[2]).transpose(0, 1)
+
+
+def rows_linear(rows: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """As `set_linear`, of (sets, rows, in) -> (sets, rows, out)."""
+    return torch.bmm(rows, weight) if bias is None else torch.baddbmm(bias.unsqueeze(1), rows, weight)
 
 
 class SetLinear(nn.Module):
@@ -55,8 +64,9 @@ class SetLayerNorm(nn.Module):
         self.bias = nn.Parameter(torch.zeros(num_sets, features))
 
     def forward(self, x: Tensor) -> Tensor:
-        """(batch, sets, tokens, features) -> the same."""
-        return torch.addcmul(self.bias.unsqueeze(1), F.layer_norm(x, x.shape[3:]), self.weight.unsqueeze(1))
+        """(sets, tokens, rows, features) -> the same."""
+        weight, bias = (parameter[:, None, None] for parameter in (self.weight, self.bias))
+        return torch.addcmul(bias, F.layer_norm(x, x.shape[3:]), weight)
 
 
 class HiddenBlock(nn.Sequential):
@@ -151,18 +161,18 @@ class MixerBlock(nn.Module):
         self.mixing_norm, self.ffn_norm = SetLayerNorm(num_sets, token_size), SetLayerNorm(num_sets, token_size)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(batch, sets, tokens, size) -> the same."""
+        """(sets, tokens, rows, size) -> the same."""
         s = self.mixing_norm(mix_tokens(x) + x)
-        ffn = self.outer(F.gelu(self.inner(s.flatten(1, 2))))
-        return self.ffn_norm(ffn.view_as(s) + s)
+        hidden = F.gelu(rows_linear(s.flatten(0, 1), self.inner.weight, self.inner.bias))
+        return self.ffn_norm(rows_linear(hidden, self.outer.weight, self.outer.bias).view_as(s) + s)
 
 
 def mix_tokens(x: Tensor) -> Tensor:
-    """RankMixer's multi-head token mixing: (batch, sets, tokens, size) -> the same.
+    """RankMixer's multi-head token mixing: (sets, tokens, rows, size) -> the same.
 
     Every token is split into as many heads as there are tokens; the new token h is head h of all tokens in their order.
     """
-    return x.unflatten(3, (x.shape[2], -1)).transpose(2, 3).flatten(3)
+    return x.unflatten(3, (x.shape[1], -1)).transpose(1, 3).flatten(3)
 
 
 def xavier_uniform_(weight: Tensor) -> None:

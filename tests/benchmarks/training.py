@@ -1,38 +1,64 @@
-"""Training throughput of every model at the paper's sizes, beside an obvious loop over the embedding sets.
+"""Training throughput and peak memory of every model at the paper's sizes, beside other people's code.
 
-    python tests/benchmarks/training.py --models dnn,dcnv2 --scales 1,10 --steps 20 --csv speed.csv
+    make bench
+    python tests/benchmarks/training.py --models dnn,dcnv2 --scales 1,10 --csv speed.csv
 
-39 fields, 1.08 million values as in Table 2, batch 2048, random ids, the paper's hidden sizes. A step is forward,
-backward and the dense Adam update. Scale s above 1 has two cases: one embedding set of s times the base size, and s
-sets of the base size. FFM and FM have one set, and only scale 1.
+39 fields, 1.08 million values as in Criteo's (Table 2), batch 2048, the paper's hidden sizes. The ids are skewed as in
+a real log: value floor(D^u) - 1 of a field of D values, u uniform on [0, 1), so that value k has a share of about 1/k.
+Scale s above 1 has two cases: one embedding set of s times the base size, and s sets of the base size. FFM and FM have
+one set, and only scale 1.
 
-The peer is each model as one would write it first: a table and an interaction per set, of torch.nn's own layers, called
-in a Python loop. Before anything is timed, it must have as many parameters as ours and, in miniature, the same logits.
-Ours and the peer take steps in turn in one process, so that the ratio holds when the machine's speed drifts; both with
-the process settings of `paper_code.training.fit`, but not its deterministic algorithms.
+Ours is timed through `paper_code.training.train_epoch`, which is what `fit` runs, and with its process settings but not
+its deterministic algorithms. Beside it train
+
+    loop            each model as one would write it first, with a Python loop over the sets (`peers`)
+    deepctr-torch   the models with one set that DeepCTR-Torch has (`peers_deepctr_torch`)
+    fuxictr         the models with one set that FuxiCTR has (`peers_fuxictr`)
+
+on the same ids and labels, by steps of forward, binary cross entropy, backward and dense Adam with weight decay; their
+data loaders and the preparation of their inputs are not timed. Before anything is timed, each must have as many
+parameters as ours, but for differences that are printed, and the loop in miniature the same logits.
+
+All take turns in one process, so that the ratios hold when the machine's speed drifts: in every round each trains some
+seconds, but ours 32 or 16 steps where that is affordable, since some of its work is done once for several steps. A
+ratio is the time of a participant's step over that of ours in the same round. Peak memory is the most that a
+participant needs at a time, beyond what the process holds without it; on a GPU, of the device's.
+
+Beside each case stand the floors of `roofline`, from rates measured in the same run. "floor" is that of the paper's
+step done densely, which ours, deferring updates, can undercut; "deferred" that of a step that defers them.
 """
 
 import argparse
 import csv
+import importlib
 import multiprocessing
 import statistics
 import time
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
-from itertools import combinations
+from datetime import UTC, datetime
+from importlib.util import find_spec
+from pathlib import Path
+from types import ModuleType
 from typing import NamedTuple
 
 import torch
+from roofline import Rates, count_flops, floors, measure_rates, wait
 from torch import Tensor, nn
-from torch.nn import functional as F
+from tqdm import tqdm
 
 from paper_code.models import MODEL_LABELS, MODELS, base_embedding_size, build_model
-from paper_code.runs import peak_memory, processor
-from paper_code.training import find_device, keep_freed_memory
+from paper_code.runs import peak_memory, processor, reset_peak_memory
+from paper_code.sizes import paper_cardinalities
+from paper_code.training import find_device, keep_freed_memory, train_epoch
 
-FIELDS, VALUES, BATCH = 39, 1_080_000, 2048
-CARDINALITIES = [VALUES // FIELDS] * (FIELDS - 1) + [VALUES - VALUES // FIELDS * (FIELDS - 1)]
-WARM_UP_STEPS = 2  # the second has gradients, moments and activations at once: the peak of memory
-TOGETHER = 16e9  # bytes of both models with their gradients and moments, above which they are not timed in turn
+CARDINALITIES = paper_cardinalities("Criteo")
+FIELDS, BATCH, BATCHES = len(CARDINALITIES), 2048, 32
+OURS_STEPS = {32: 3, 16: 8}  # in a round, where they take less than so many times its seconds
+FEW_STEPS = 4  # where even 16 do not
+TOGETHER = 16e9  # bytes of all models of a case with gradients and moments, above which they are not timed in turn
+PEERS = {"loop": "peers", "deepctr-torch": "peers_deepctr_torch", "fuxictr": "peers_fuxictr"}
+PARTICIPANTS = ("ours", *PEERS)
 
 
 class Case(NamedTuple):
@@ -41,304 +67,204 @@ class Case(NamedTuple):
     num_sets: int
 
 
-# The peer. An interaction maps one set's embeddings (batch, fields, size) to (batch, features).
+class Timing(NamedTuple):
+    """Seconds of a step in every round, steps of a round, peak bytes."""
+
+    seconds: list[float]
+    steps: int
+    peak: int
 
 
-class InnerProducts(nn.Module):
-    """IPNN by the Gram matrix and its upper triangle, as in DLRM."""
-
-    def __init__(self, fields: int):
-        super().__init__()
-        self.register_buffer("pairs", torch.triu_indices(fields, fields, offset=1))
-
-    def forward(self, e: Tensor) -> Tensor:
-        products = torch.bmm(e, e.transpose(1, 2))[:, self.pairs[0], self.pairs[1]]
-        return torch.cat([e.flatten(1), products], dim=1)
-
-
-class WeightedFieldSums(nn.Module):
-    """NFwFM: the sum over i of e_i * (sum over j of w_ij e_j)."""
-
-    def __init__(self, fields: int, size: int):
-        super().__init__()
-        self.weight = nn.Parameter(torch.randn(fields, fields))
-        self.norm, self.dropout = nn.BatchNorm1d(size), nn.Dropout(0.2)
-
-    def forward(self, e: Tensor) -> Tensor:
-        return self.dropout(self.norm((e * (self.weight @ e)).sum(dim=1)))
-
-
-class CompressedInteraction(nn.Module):
-    """CIN as in its paper: the outer product of the rows, then a 1 x 1 convolution."""
-
-    def __init__(self, fields: int):
-        super().__init__()
-        self.layers = nn.ModuleList(nn.Conv1d(rows * fields, 16, kernel_size=1) for rows in (fields, 16))
-
-    def forward(self, e: Tensor) -> Tensor:
-        x, sums = e, []
-        for layer in self.layers:
-            x = layer((x.unsqueeze(2) * e.unsqueeze(1)).flatten(1, 2)).relu()
-            sums.append(x.sum(dim=2))
-        return torch.cat(sums, dim=1)
-
-
-class CrossNetwork(nn.Module):
-    """DCNv2."""
-
-    def __init__(self, width: int):
-        super().__init__()
-        self.layers = nn.ModuleList(nn.Linear(width, width) for _ in range(4))
-
-    def forward(self, e: Tensor) -> Tensor:
-        x0 = x = e.flatten(1)
-        for layer in self.layers:
-            x = x0 * layer(x) + x
-        return x
-
-
-class GatedCrossNetwork(CrossNetwork):
-    """GDCN."""
-
-    def __init__(self, width: int):
-        super().__init__(width)
-        self.gates = nn.ModuleList(nn.Linear(width, width, bias=False) for _ in range(4))
-
-    def forward(self, e: Tensor) -> Tensor:
-        x0 = x = e.flatten(1)
-        for layer, gate in zip(self.layers, self.gates, strict=True):
-            x = x0 * layer(x) * torch.sigmoid(gate(x)) + x
-        return x
-
-
-class TokenMixing(nn.Module):
-    """RankMixer: a loop over the tokens."""
-
-    def __init__(self, fields: int, size: int):
-        super().__init__()
-        width = fields * max(1, size // 5)
-        self.tokens = nn.ModuleList(nn.Linear(size, width) for _ in range(fields))
-        self.blocks = nn.ModuleList(TokenBlock(fields, width) for _ in range(2))
-
-    def forward(self, e: Tensor) -> Tensor:
-        tokens = [layer(of_field) for layer, of_field in zip(self.tokens, e.unbind(dim=1), strict=True)]
-        for block in self.blocks:
-            tokens = block(tokens)
-        return torch.stack(tokens).mean(dim=0)
-
-
-class TokenBlock(nn.Module):
-    def __init__(self, tokens: int, width: int):
-        super().__init__()
-        self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(2))
-        self.ffns = nn.ModuleList(
-            nn.Sequential(nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width)) for _ in range(tokens)
-        )
-
-    def forward(self, tokens: list[Tensor]) -> list[Tensor]:
-        heads = [token.chunk(len(tokens), dim=1) for token in tokens]
-        mixed = [torch.cat(of_head, dim=1) for of_head in zip(*heads, strict=True)]
-        normed = [self.norms[0](new + old) for new, old in zip(mixed, tokens, strict=True)]
-        return [self.norms[1](ffn(token) + token) for ffn, token in zip(self.ffns, normed, strict=True)]
-
-
-class AddedLinear(nn.Module):
-    """xDeepFM: the logits of the DNN and of the CIN."""
-
-    def __init__(self):
-        super().__init__()
-        self.mlp, self.linear = mlp(), nn.Linear(32, 1)
-
-    def forward(self, hidden: Tensor, compressed: Tensor) -> Tensor:
-        return self.mlp(hidden) + self.linear(compressed)
-
-
-class BilinearFusion(nn.Module):
-    """FinalMLP."""
-
-    def __init__(self):
-        super().__init__()
-        self.linear, self.bilinear = nn.Linear(800, 1), nn.Linear(400, 400, bias=False)
-
-    def forward(self, x: Tensor, y: Tensor) -> Tensor:
-        return self.linear(torch.cat([x, y], dim=1)) + (self.bilinear(x) * y).sum(dim=1, keepdim=True)
-
-
-def hidden_block(width: int, out: int = 400) -> nn.Sequential:
-    return nn.Sequential(nn.Linear(width, out), nn.BatchNorm1d(out), nn.ReLU(), nn.Dropout(0.2))
-
-
-def mlp() -> nn.Sequential:
-    """What follows the mean over the sets."""
-    return nn.Sequential(hidden_block(400), nn.Linear(400, 1))
-
-
-def branches(model: str, fields: int, size: int) -> nn.ModuleList:
-    """One set of a model: what is computed of its embeddings side by side, each then averaged over the sets."""
-    width = fields * size
-    if model == "finalmlp":
-        streams = [nn.Sequential(nn.Flatten(), hidden_block(width), hidden_block(400)) for _ in range(2)]
-        return nn.ModuleList(streams)
-    interaction, features = {
-        "dnn": (nn.Flatten, width),
-        "ipnn": (lambda: InnerProducts(fields), width + fields * (fields - 1) // 2),
-        "nfwfm": (lambda: WeightedFieldSums(fields, size), size),
-        "xdeepfm": (nn.Flatten, width),
-        "dcnv2": (lambda: CrossNetwork(width), width),
-        "gdcn": (lambda: GatedCrossNetwork(width), width),
-        "rankmixer": (lambda: TokenMixing(fields, size), fields * max(1, size // 5)),
-    }[model]
-    projected = nn.Sequential(interaction(), hidden_block(features))
-    return nn.ModuleList([projected, CompressedInteraction(fields)] if model == "xdeepfm" else [projected])
-
-
-class LoopOverSets(nn.Module):
-    """A model with a table and branches of its own for every set."""
-
-    def __init__(self, model: str, cardinalities: list[int], size: int, num_sets: int):
-        super().__init__()
-        self.register_buffer("offsets", first_rows(cardinalities))
-        self.tables = nn.ModuleList(nn.Embedding(sum(cardinalities), size) for _ in range(num_sets))
-        self.sets = nn.ModuleList(branches(model, len(cardinalities), size) for _ in range(num_sets))
-        self.head = {"xdeepfm": AddedLinear, "finalmlp": BilinearFusion}.get(model, mlp)()
-
-    def forward(self, ids: Tensor) -> Tensor:
-        outputs = []
-        for table, of_set in zip(self.tables, self.sets, strict=True):
-            e = table(ids + self.offsets)
-            outputs.append([branch(e) for branch in of_set])
-        means = [torch.stack(of_branch).mean(dim=0) for of_branch in zip(*outputs, strict=True)]
-        return self.head(*means).flatten()
-
-
-class FactorizationMachine(nn.Module):
-    """FM by the square of the sum; FFM with a table per other field and a loop over the pairs of fields."""
-
-    def __init__(self, model: str, cardinalities: list[int], size: int):
-        super().__init__()
-        self.register_buffer("offsets", first_rows(cardinalities))
-        tables = len(cardinalities) - 1 if model == "ffm" else 1
-        self.tables = nn.ModuleList(nn.Embedding(sum(cardinalities), size // tables) for _ in range(tables))
-        self.linear = nn.Embedding(sum(cardinalities), 1)
-        self.bias = nn.Parameter(torch.zeros(()))
-        self.interaction = field_aware_products if model == "ffm" else pairwise_products
-
-    def forward(self, ids: Tensor) -> Tensor:
-        ids = ids + self.offsets
-        products = self.interaction(*(table(ids) for table in self.tables))
-        return products + self.linear(ids).sum(dim=(1, 2)) + self.bias
-
-
-def pairwise_products(e: Tensor) -> Tensor:
-    return (e.sum(dim=1) ** 2 - (e**2).sum(dim=1)).sum(dim=1) / 2
-
-
-def field_aware_products(*tables: Tensor) -> Tensor:
-    e = [table.unbind(dim=1) for table in tables]  # not table[:, i], whose gradient is a table of zeros for every pair
-    # field i's table for a later field j is at j - 1, as it has none for itself
-    products = [e[j - 1][i] * e[i][j] for i, j in combinations(range(len(tables) + 1), 2)]
-    return torch.stack(products, dim=1).sum(dim=(1, 2))
-
-
-def first_rows(cardinalities: list[int]) -> Tensor:
-    return torch.tensor([0, *cardinalities[:-1]]).cumsum(0)
-
-
-def build_peer(model: str, cardinalities: list[int], embedding_size: int, num_sets: int) -> nn.Module:
-    if MODELS[model].factorization_machine:
-        return FactorizationMachine(model, cardinalities, embedding_size)
-    return LoopOverSets(model, cardinalities, embedding_size, num_sets)
-
-
-BUILDERS = {"ours": build_model, "peer": build_peer}
-
-
-def check_peer(case: Case) -> int:
-    """The number of parameters, ours and the peer's; AssertionError if it or a miniature's logits are not the same."""
+def count_parameters(case: Case, name: str) -> int:
     with torch.device("meta"):  # no memory
-        pair = [build(case.model, CARDINALITIES, *case[1:]) for build in BUILDERS.values()]
-    ours, peer = (sum(p.numel() for p in model.parameters()) for model in pair)
-    assert ours == peer, f"{case}: our model has {ours:,} parameters, the peer {peer:,}"
+        model = builder(name)(case.model, CARDINALITIES, *case[1:])
+    return sum(p.numel() for p in model.parameters() if p.requires_grad)
+
+
+def check_parameters(case: Case, parameters: dict[str, int]) -> None:
+    """AssertionError if a participant's parameters are not ours but for the stated difference, which is printed."""
+    for name, count in parameters.items():
+        stated, reason = (0, "") if name == "ours" else peer(name).more_parameters(case.model, FIELDS, case[1])
+        difference = count - parameters["ours"]
+        assert difference == stated, f"{case}: {name} has {difference:+,} parameters beside ours, not {stated:+,}"
+        if stated:
+            print(f"{MODEL_LABELS[case.model]}, K = {case.embedding_size}: {name} has {stated:+,} parameters: {reason}")
+
+
+def check_loop(case: Case) -> None:
+    """AssertionError if the logits of a miniature of the loop are not ours."""
     cardinalities, size = [3, 7, 5, 4, 6], 8
-    ours_small, peer_small = (
-        build(case.model, cardinalities, size, min(case.num_sets, 3)).double().eval() for build in BUILDERS.values()
+    ours, loop = (
+        build(case.model, cardinalities, size, min(case.num_sets, 3)).double().eval()
+        for build in (builder("ours"), builder("loop"))
     )
     # with one number for all weights and one for all biases, the two layouts need not be matched; only the tables have
     # random numbers, each some columns of ours
     torch.manual_seed(0)
-    for model in (ours_small, peer_small):
+    for model in (ours, loop):
         for name, parameter in model.named_parameters():
             nn.init.constant_(parameter, 0.1 if name.endswith("bias") else 0.5)
-    columns = nn.init.normal_(ours_small.embedding.weight).split(peer_small.tables[0].embedding_dim, dim=1)
-    for table, weight in zip(peer_small.tables, columns, strict=True):
+    columns = nn.init.normal_(ours.embedding.weight).split(loop.tables[0].embedding_dim, dim=1)
+    for table, weight in zip(loop.tables, columns, strict=True):
         table.weight.data.copy_(weight)
     ids = torch.stack([torch.randint(d, (64,)) for d in cardinalities], dim=1)
-    message = f"{case}: the peer's logits in miniature are not ours"
-    torch.testing.assert_close(peer_small(ids), ours_small(ids), rtol=1e-10, atol=1e-10, msg=message)
-    return ours
+    message = f"{case}: the logits of the loop in miniature are not ours"
+    torch.testing.assert_close(loop(ids), ours(ids), rtol=1e-10, atol=1e-10, msg=message)
 
 
-def stepper(model: nn.Module, device: torch.device):
-    """A function that trains one step and returns its seconds."""
-    model.to(device).train()
-    optimizer = torch.optim.Adam(model.parameters(), weight_decay=1e-6, fused=True)
+def peer(name: str) -> ModuleType:
+    return importlib.import_module(PEERS[name])
+
+
+def builder(name: str) -> Callable[..., nn.Module]:
+    return build_model if name == "ours" else peer(name).build
+
+
+def participants(case: Case, wanted: list[str]) -> list[str]:
+    return [name for name in wanted if name == "ours" or peer(name).has(case.model, case.num_sets)]
+
+
+def skewed_log(device: torch.device) -> tuple[Tensor, Tensor]:
+    """Ids (rows, fields) int32 and labels (rows,) of the batches of a round, see above."""
     generator = torch.Generator().manual_seed(0)
-
-    def step() -> float:
-        ids = torch.randint(VALUES // FIELDS, (BATCH, FIELDS), generator=generator, dtype=torch.int32).to(device)
-        labels = torch.randint(2, (BATCH,), generator=generator).float().to(device)
-        started = time.perf_counter()
-        loss = F.binary_cross_entropy_with_logits(model(ids), labels)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        loss.item()  # waits for the device
-        return time.perf_counter() - started
-
-    return step
+    uniform = torch.rand(BATCHES * BATCH, FIELDS, generator=generator, dtype=torch.float64)
+    ids = (torch.tensor(CARDINALITIES, dtype=torch.float64) ** uniform).int() - 1
+    labels = torch.randint(2, (BATCHES * BATCH,), generator=generator).float()
+    return ids.to(device), labels.to(device)
 
 
-def measure(case: Case, who: tuple[str, ...], device: str, steps: int) -> tuple[list[list[float]], int]:
-    """Seconds of each step of those in BUILDERS that take turns, and the peak bytes of the process (CUDA: device)."""
+def trainer(name: str, case: Case, ids: Tensor, labels: Tensor) -> Callable[[int], None]:
+    """A function that trains the participant the given number of steps."""
+    device = ids.device
+    with device:
+        model = builder(name)(case.model, CARDINALITIES, *case[1:]).train()
+    fused = True if name == "ours" else peer(name).FUSED
+    trained = [p for p in model.parameters() if p.requires_grad]
+    optimizer = torch.optim.Adam(trained, weight_decay=1e-6, fused=fused)
+    if name == "ours":
+        batches = torch.arange(len(ids), device=device).split(BATCH)
+        bar = tqdm(disable=True)
+        return lambda steps: train_epoch(model, None, optimizer, ids, labels, batches[:steps], device, bar)
+    loss = peer(name).loss
+    prepared = [peer(name).prepare(batch) for batch in ids.split(BATCH)]
+    labels_of_batches = labels.split(BATCH)
+
+    def train(steps: int) -> None:
+        for inputs, of_batch in zip(prepared[:steps], labels_of_batches, strict=False):
+            loss_of_batch = loss(model(inputs), of_batch)
+            optimizer.zero_grad()
+            loss_of_batch.backward()
+            optimizer.step()
+
+    return train
+
+
+def measure(case: Case, names: list[str], device: str, rounds: int, seconds: float) -> list[Timing]:
+    """The timing of each of the participants, in turn; seconds: about what a participant trains in a round."""
     found = find_device(device)
-    torch.set_flush_denormal(True)  # the settings of `paper_code.training.fit`, for both
+    torch.set_flush_denormal(True)  # the settings of `paper_code.training.fit`, for all
     if found.type == "cpu":
         keep_freed_memory()
-    steppers = [stepper(BUILDERS[name](case.model, CARDINALITIES, *case[1:]), found) for name in who]
-    for _ in range(WARM_UP_STEPS):
-        for step in steppers:
-            step()
-    turns = [[step() for step in steppers] for _ in range(steps)]
-    peak = torch.cuda.max_memory_allocated(found) if found.type == "cuda" else peak_memory()
-    return [list(seconds) for seconds in zip(*turns, strict=True)], peak
+    ids, labels = skewed_log(found)
+    trainers, steps, peaks = [], [], []
+    for name in names:
+        builder(name)  # what it imports is not part of its memory
+        reset_peak_memory()
+        before = peak_bytes(found)
+        train = trainer(name, case, ids, labels)
+        time_steps(train, 1, found)
+        if name == "ours":
+            count = affordable_steps(train, seconds, found)
+            time_steps(train, min(count, *OURS_STEPS), found)  # the peak of memory
+        else:
+            a_step = time_steps(train, 1, found)  # with gradients, moments and activations at once: the peak of memory
+            count = max(1, min(BATCHES, int(seconds / a_step)))
+        trainers.append(train)
+        steps.append(count)
+        peaks.append(peak_bytes(found) - before)
+    for train in trainers:
+        time_steps(train, 1, found)  # gets anew what `reset_peak_memory` gave back
+    turns = [
+        [time_steps(train, count, found) for train, count in zip(trainers, steps, strict=True)] for _ in range(rounds)
+    ]
+    return [Timing(list(times), *rest) for times, *rest in zip(zip(*turns, strict=True), steps, peaks, strict=True)]
 
 
-def measure_in_process(*arguments) -> tuple[list[list[float]], int]:
-    """`measure` in a process of its own, so that memory of what ran before does not count."""
+def affordable_steps(train: Callable[[int], None], seconds: float, device: torch.device) -> int:
+    """How many steps ours takes in a round, from the time of two and of four."""
+    two, four = (steps * time_steps(train, steps, device) for steps in (2, 4))
+    a_step = (four - two) / 2  # without what is done once for several
+    return next((n for n, times in OURS_STEPS.items() if four + (n - 4) * a_step < times * seconds), FEW_STEPS)
+
+
+def time_steps(train: Callable[[int], None], steps: int, device: torch.device) -> float:
+    """Seconds of a step, on average."""
+    wait(device)
+    started = time.perf_counter()
+    train(steps)
+    wait(device)
+    return (time.perf_counter() - started) / steps
+
+
+def peak_bytes(device: torch.device) -> int:
+    return torch.cuda.max_memory_allocated(device) if device.type == "cuda" else peak_memory()
+
+
+def in_process(function: Callable, *arguments):
+    """The function's result, from a process of its own: it starts with the memory empty and leaves none behind."""
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
-        return pool.submit(measure, *arguments).result()  # an error, not a wait, if the process runs out of memory
+        return pool.submit(function, *arguments).result()  # an error, not a wait, if the process runs out of memory
 
 
-def compare(case: Case, parameters: int, device: str, steps: int) -> dict:
-    """A row of the table."""
-    in_turn = 2 * 4 * 4 * parameters < TOGETHER  # two models; weight, gradient and two moments; float32
-    (ours,), peak = measure_in_process(case, ("ours",), device, 1 if in_turn else steps)
+def compare(case: Case, parameters: dict[str, int], rates: Rates, device: str, *how) -> list[dict]:
+    """A row of the table for every participant, whose parameters these are; how: as `measure`."""
+    names = list(parameters)
+    in_turn = sum(parameters.values()) * 4 * 4 < TOGETHER  # weight, gradient and two moments; float32
     if in_turn:
-        (ours, peer), _ = measure_in_process(case, ("ours", "peer"), device, steps)
+        timings = in_process(measure, case, names, device, *how)
     else:
-        (peer,), _ = measure_in_process(case, ("peer",), device, steps)
-    ratios = [b / a for a, b in zip(ours, peer, strict=True)]
-    return {
-        **case._asdict(),
-        "parameters": parameters,
-        "samples_per_second": round(BATCH / statistics.median(ours), 1),
-        "peer_samples_per_second": round(BATCH / statistics.median(peer), 1),
-        "ratio_median": round(statistics.median(ratios), 3),
-        "ratio_min": round(min(ratios), 3),
-        "ratio_max": round(max(ratios), 3),
-        "in_turn": in_turn,
-        "peak_mib": round(peak / 2**20),
-    }
+        timings = [in_process(measure, case, [name], device, *how)[0] for name in names]
+    flops = count_flops(case.model, CARDINALITIES, *case[1:], BATCH)
+    floor, deferred_floor = floors(flops, parameters["ours"], rates)
+    rows = []
+    for name, timing in zip(names, timings, strict=True):
+        ratios = [theirs / ours for theirs, ours in zip(timing.seconds, timings[0].seconds, strict=True)]
+        seconds = statistics.median(timing.seconds)
+        rows.append(
+            {
+                "model": case.model,
+                "embedding": "SE" if case.num_sets == 1 else "ME",
+                "scale": case.num_sets * case.embedding_size // base_embedding_size(case.model, FIELDS),
+                "embedding_size": case.embedding_size,
+                "num_sets": case.num_sets,
+                "parameters": parameters[name],
+                "participant": name,
+                "seconds_per_step": float(f"{seconds:.4g}"),
+                "samples_per_second": round(BATCH / seconds, 1),
+                "ratio_median": round(statistics.median(ratios), 3),
+                "ratio_min": round(min(ratios), 3),
+                "ratio_max": round(max(ratios), 3),
+                "peak_mib": round(timing.peak / 2**20),
+                "gflop": round(flops / 1e9, 3),
+                "floor_seconds": float(f"{floor:.4g}"),
+                "deferred_floor_seconds": float(f"{deferred_floor:.4g}"),
+                "steps": timing.steps,
+                "in_turn": in_turn,
+            }
+        )
+    return rows
+
+
+def line(row: dict) -> str:
+    """A row as it is printed."""
+    case = f"{MODEL_LABELS[row['model']]:<10}{row['embedding_size']:>5}{row['num_sets']:>6}"
+    spread = "{ratio_median:.2f} ({ratio_min:.2f} to {ratio_max:.2f})".format(**row) + " *"[not row["in_turn"]]
+    over = [row["seconds_per_step"] / row[floor] for floor in ("floor_seconds", "deferred_floor_seconds")]
+    case = case if row["participant"] == "ours" else ""
+    return (
+        f"{case:<21}  {row['participant']:<14}{row['samples_per_second']:>10,.0f}"
+        f"{spread:>26}{over[0]:>9.2f}{over[1]:>10.2f}{row['peak_mib']:>10,}"
+    )
 
 
 def cases(models: list[str], scales: list[int]) -> list[Case]:
@@ -357,43 +283,62 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", default=",".join(MODELS), help="default: %(default)s")
     parser.add_argument("--scales", default="1,10", help="default: %(default)s")
-    parser.add_argument("--steps", type=int, default=20, help="timed steps of each, default: %(default)s")
+    parser.add_argument("--participants", default=",".join(PARTICIPANTS), help="ours and others; default: %(default)s")
+    parser.add_argument("--rounds", type=int, default=3, help="default: %(default)s")
+    parser.add_argument("--seconds", type=float, default=3, help="of each in a round, about; default: %(default)s")
     parser.add_argument("--device", default="auto")
-    parser.add_argument("--csv", help="write the rows to this file too, in place of what it holds")
+    parser.add_argument("--csv", type=Path, help="write the rows to this file too, in place of what it holds")
     options = parser.parse_args()
     models, scales = options.models.split(","), [int(scale) for scale in options.scales.split(",")]
+    wanted = options.participants.split(",")
     if unknown := set(models) - set(MODELS):
         parser.error(f"no model {', '.join(sorted(unknown))}; the models are {', '.join(MODELS)}")
-    if min(scales) < 1 or options.steps < 1:
-        parser.error("scales and steps are whole numbers of at least 1")
+    if wanted[0] != "ours" or (unknown := set(wanted) - set(PARTICIPANTS)):
+        parser.error(f"participants {options.participants}: expected ours first, then some of {', '.join(PEERS)}")
+    if min(scales) < 1 or options.rounds < 1 or not options.seconds > 0:
+        parser.error("scales and rounds are whole numbers of at least 1, seconds a positive number")
+    for name in ("deepctr-torch", "fuxictr"):
+        if name in wanted and find_spec(name.replace("-", "_")) is None:
+            wanted.remove(name)
+            print(f"{name} is not installed, so it is left out: pip install -e '.[bench]'")
 
-    parameters = {case: check_peer(case) for case in cases(models, scales)}
+    parameters = {}
+    for case in cases(models, scales):
+        parameters[case] = {name: count_parameters(case, name) for name in participants(case, wanted)}
+        check_parameters(case, parameters[case])
+        check_loop(case)
+    device = find_device(options.device)
+    rates = in_process(measure_rates, device)
     setting = {
-        "hardware": torch.cuda.get_device_name() if find_device(options.device).type == "cuda" else processor(),
+        "hardware": torch.cuda.get_device_name(device) if device.type == "cuda" else processor(),
+        "device": device.type,
         "torch": torch.__version__,
         "threads": torch.get_num_threads(),
-        "steps": options.steps,
+        "rounds": options.rounds,
+        "date": datetime.now(UTC).date().isoformat(),
     }
-    print("{hardware}; PyTorch {torch}, {threads} threads; {steps} steps each".format(**setting))
-    print(f"{'model':<10}{'K':>5}{'sets':>6}{'samples/s':>12}{'loop/ours (median, min to max)':>34}{'peak MiB':>10}")
+    print("{hardware}; PyTorch {torch}, {threads} threads; {rounds} rounds".format(**setting))
+    print(
+        f"products {rates.flops / 1e9:,.0f} GFLOP/s; copy {rates.bytes / 1e9:,.1f} GB/s, read and written; "
+        f"fused Adam in the cache {rates.update * 1e9:.3f} ns a value"
+    )
+    print(
+        f"{'model':<10}{'K':>5}{'sets':>6}  {'':<14}{'samples/s':>10}{'time over that of ours':>26}{'/ floor':>9}"
+        f"{'/ deferred':>10}{'peak MiB':>10}"
+    )
     rows = []
-    for case, count in parameters.items():
-        row = compare(case, count, options.device, options.steps)
-        spread = "{ratio_median:.2f} ({ratio_min:.2f} to {ratio_max:.2f})".format(**row)
-        spread += " " if row["in_turn"] else "*"
-        print(
-            f"{MODEL_LABELS[case.model]:<10}{case.embedding_size:>5}{case.num_sets:>6}"
-            f"{row['samples_per_second']:>12,.0f}{spread:>34}{row['peak_mib']:>10,}",
-            flush=True,
-        )
-        rows.append(row | setting)
+    for case, of_case in parameters.items():
+        for row in compare(case, of_case, rates, options.device, options.rounds, options.seconds):
+            print(line(row), flush=True)
+            rows.append(row | setting)
         if options.csv:
-            with open(options.csv, "w", newline="") as file:
+            options.csv.parent.mkdir(parents=True, exist_ok=True)
+            with options.csv.open("w", newline="") as file:
                 writer = csv.DictWriter(file, rows[0])
                 writer.writeheader()
                 writer.writerows(rows)
     if not all(row["in_turn"] for row in rows):
-        print("* too large for one process: ours first, then the peer; a drift of the machine's speed is in the ratio")
+        print("* too large for one process: one after the other; a drift of the machine's speed is in the ratio")
 
 
 if __name__ == "__main__":

@@ -284,8 +284,11 @@ def test_sub_embeddings_are_the_heads_of_the_first_tokens(shared):
     interaction.blocks[0].register_forward_pre_hook(lambda block, x: inputs.append(*x))
     ids = random_ids(5, torch.Generator().manual_seed(0))
     model(ids)
-    (tokens,), sub = inputs, model.sub_embeddings()
-    assert tokens.shape == (5, 2, N, N * 3)
+    (given,), sub = inputs, model.sub_embeddings()
+    # (sets, tokens, rows, size); with one interaction the sets are further rows
+    assert given.shape == ((1, N, 10, N * 3) if shared else (2, N, 5, N * 3))
+    tokens = given.permute(2, 0, 1, 3).reshape(5, 2, N, N * 3)
+    mixed = mix_tokens(given).permute(2, 0, 1, 3).reshape(5, 2, N, N * 3)
     assert len(sub) == 2
     for m in range(2):
         for i in range(N):
@@ -295,7 +298,7 @@ def test_sub_embeddings_are_the_heads_of_the_first_tokens(shared):
                 found = sub[m][i][j][ids[:, i]] + interaction.tokenisation.bias[i + (0 if shared else m * N), head]
                 torch.testing.assert_close(found, tokens[:, m, i, head], rtol=1e-12, atol=1e-12)
                 place = slice(3 * i, 3 * (i + 1))
-                assert torch.equal(mix_tokens(tokens)[:, m, j, place], tokens[:, m, i, head])
+                assert torch.equal(mixed[:, m, j, place], tokens[:, m, i, head])
 
 
 def test_projections_of_tokens_give_sub_embeddings():
