@@ -1,4 +1,4 @@
-"""The command line: prepare, train, sweep, toy, claims."""
+"""The command line: prepare, train, sweep, toy, claims, diagnose."""
 
 import argparse
 import json
@@ -8,7 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from paper_code.claims import claims_table, ledger, ledger_table
-from paper_code.data import SYNTHETIC_LOGS, prepare_avazu, prepare_criteo
+from paper_code.cost import estimate, readable, total_seconds, type_of, wall_seconds
+from paper_code.data import SYNTHETIC_LOGS, ClickLog, load_click_log, prepare_avazu, prepare_criteo
+from paper_code.diagnose import diagnose
 from paper_code.experiments import (
     EXPERIMENTS,
     PROFILES,
@@ -16,6 +18,7 @@ from paper_code.experiments import (
     book_experiments,
     describe,
     find,
+    missing_runs,
     num_fields,
     options_for,
     parse_seeds,
@@ -25,8 +28,10 @@ from paper_code.experiments import (
     training_for,
 )
 from paper_code.models import MODELS, base_embedding_size, model_options
+from paper_code.published import STATISTICS, published_dataset
 from paper_code.regularizers import REGULARIZERS, RegularizerConfig
 from paper_code.runs import DATA_FOLDER, RunConfig, RunStore, data_config, execute
+from paper_code.sweeps import places
 from paper_code.toy import run_toy
 
 PREPARE_EXAMPLE = """\
@@ -35,7 +40,11 @@ example: paper-code prepare criteo train.txt
 
 Criteo: train.txt of the Display Advertising Challenge; Avazu: train of the Click-Through Rate Prediction contest; plain
 or gzip. The encoded log goes to DATA_DIR/NAME and is used from then on as `--dataset NAME`, or in a notebook by
-`papermill -p dataset NAME`. An earlier log of that name is replaced once the new one is complete."""
+`papermill -p dataset NAME`. An earlier log of that name is replaced once the new one is complete; what a killed run
+leaves on the disk is removed by the next one of that name.
+
+The report shows the paper's Table 2 beside the log's own numbers. A cardinality counts the id that rare values share,
+as the paper's seem to: Criteo's C9 has 3 values, and the smallest cardinality in Table 2 is 4."""
 
 TRAIN_EXAMPLE = """\
 example: paper-code train --dataset criteo --model dcnv2 --embedding-size 10 --num-sets 4
@@ -49,8 +58,12 @@ SWEEP_EXAMPLE = """\
 example: paper-code sweep
          paper-code sweep scalability --dataset avazu_like --jobs 2
          paper-code sweep --profile smoke --results-dir _build/smoke
+         paper-code sweep tables --profile paper --results-dir _build/paper --dry-run
+         paper-code sweep --backend dask --cluster tcp://10.0.0.1:8786 --results-dir _build/runs
 
-Trains what RESULTS_DIR lacks and can be interrupted at any moment: start it again and it goes on."""
+Trains what RESULTS_DIR lacks and can be interrupted at any moment: start it again and it goes on. The GPUs of this
+machine have one run each; a cluster's workers need the same commit and versions, and no common file system. A dry run
+tells what is missing and its cost: steps are timed by the records of RESULTS_DIR and of the book, or else now."""
 
 CLAIMS_EXAMPLE = """\
 example: paper-code claims --effects
@@ -64,13 +77,22 @@ the claimed side, across the bound, and on the other side."""
 TOY_EXAMPLE = """\
 example: paper-code toy --seeds 0,1,2 --json"""
 
+DIAGNOSE_EXAMPLE = """\
+example: paper-code diagnose model.pt --html report.html
+         paper-code diagnose model.safetensors --tables "*item*" --json
+         paper-code diagnose table.npy --fields criteo
+
+Finds the embedding tables in a state dict (.pt, .pth, .ckpt, .bin), .safetensors, .npy, .npz or .parquet file, also one
+larger than the memory, and measures how collapsed each is beside random matrices of the same shape. No code in the file
+is executed."""
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; the exit status is 0, 1 after an error with its message, 130 after Ctrl-C."""
     options = build_parser().parse_args(arguments)
     try:
         options.command(options)
-    except (OSError, ValueError, RuntimeError, ArithmeticError) as error:
+    except (OSError, ValueError, RuntimeError, ArithmeticError, ImportError) as error:
         print(f"paper-code: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -141,7 +163,12 @@ def build_parser() -> argparse.ArgumentParser:
     )
     sweep_parser.add_argument("--dataset", help="(default: both synthetic logs)")
     sweep_parser.add_argument("--seeds", help="such as 0,1,2 (default: the profile's)")
-    sweep_parser.add_argument("--jobs", type=int, help="runs at once (default: one per core, or one on a GPU)")
+    sweep_parser.add_argument("--jobs", type=int, help="runs at once (default: one per core, or one per GPU)")
+    sweep_parser.add_argument(
+        "--backend", choices=("local", "dask"), default="local", help="this machine or a cluster (default: local)"
+    )
+    sweep_parser.add_argument("--cluster", metavar="ADDRESS", help="of the scheduler, with --backend dask")
+    sweep_parser.add_argument("--dry-run", action="store_true", help="tell what is missing and its cost; train nothing")
     add_profile(sweep_parser)
     add_run_places(sweep_parser)
     add_json(sweep_parser)
@@ -160,6 +187,22 @@ def build_parser() -> argparse.ArgumentParser:
     toy.add_argument("--seeds", default="0,1,2,3,4,5,6,7,8,9", help="(default: %(default)s)")
     toy.add_argument("--iterations", type=int, default=5000, help="(default: %(default)s, the paper's)")
     add_json(toy)
+
+    summary = "measure how collapsed the embedding tables of a file are"
+    diagnose_parser = add_command(commands, "diagnose", diagnose_command, summary, DIAGNOSE_EXAMPLE)
+    diagnose_parser.add_argument("file", type=Path, help="a state dict or arrays")
+    diagnose_parser.add_argument(
+        "--tables", metavar="PATTERN", action="append", help="take the matrices named so, such as '*item*'; repeatable"
+    )
+    diagnose_parser.add_argument(
+        "--fields",
+        metavar="SIZES",
+        help="of the fields that lie one below the other in a table, such as 4,1000,20, or the name or folder of an "
+        "encoded log that has them",
+    )
+    diagnose_parser.add_argument("--html", type=Path, metavar="PATH", help="write the report there as one page")
+    add_data_dir(diagnose_parser)
+    add_json(diagnose_parser)
     return parser
 
 
@@ -274,18 +317,33 @@ def prepare_command(options: argparse.Namespace) -> None:
     report(
         {
             "folder": str(options.data_dir / name),
-            "rows": log.rows,
+            **beside_table_2(log, published_dataset(options.format)),
             "skipped lines": prepared.skipped_lines,
             "click rate": round(float(log.labels.mean()), 4),
-            "fields": len(log.fields),
-            "sum of cardinalities": sum(log.cardinalities),
-            "largest cardinality": max(log.cardinalities),
-            "smallest cardinality": min(log.cardinalities),
             "threshold": log.threshold,
             "rows per second": round(log.rows / seconds),
         },
         options.json,
     )
+
+
+def beside_table_2(log: ClickLog, dataset: str) -> dict:
+    """Each number of Table 2 for the log, followed by the paper's for its data set; whether the log is all of it."""
+    known = STATISTICS[dataset]
+    numbers = {
+        "rows": (log.rows, known["rows"]),
+        "fields": (len(log.fields), known["fields"]),
+        "sum of cardinalities": (sum(log.cardinalities), known["sum"]),
+        "largest cardinality": (max(log.cardinalities), known["largest"]),
+        "smallest cardinality": (min(log.cardinalities), known["smallest"]),
+    }
+    values = {}
+    for name, (ours, published) in numbers.items():
+        values |= {name: ours, f"{name} in the paper's Table 2": int(published)}
+    if round(log.rows, -5) >= known["rows"]:  # as the paper rounds
+        return values | {"extent": f"all of {dataset}"}
+    share = f"{log.rows / known['rows']:.2%} of its rows"
+    return values | {"extent": f"a part of {dataset} ({share}): cardinalities grow with the rows"}
 
 
 def train_command(options: argparse.Namespace) -> None:
@@ -349,9 +407,24 @@ def sweep_command(options: argparse.Namespace) -> None:
         for experiment in options.experiments or book_experiments(dataset)
         for config in run_configs(experiment, dataset, options.profile, options.seeds, options.data_dir)
     ]
-    started = time.perf_counter()
+    if (options.backend == "dask") != (options.cluster is not None):
+        raise ValueError(
+            f"--backend {options.backend} with --cluster {options.cluster}: expected --cluster ADDRESS with "
+            "--backend dask, and only with it"
+        )
     store = RunStore(options.results_dir)
-    trained = sweep(configs, store, device=options.device, jobs=options.jobs, data_folder=options.data_dir)
+    if options.dry_run:
+        dry_run(options, configs, store)
+        return
+    started = time.perf_counter()
+    trained = sweep(
+        configs,
+        store,
+        device=options.device,
+        jobs=options.jobs,
+        data_folder=options.data_dir,
+        cluster=options.cluster,
+    )
     report(
         {
             "results": str(options.results_dir),
@@ -361,6 +434,28 @@ def sweep_command(options: argparse.Namespace) -> None:
         },
         options.json,
     )
+
+
+def dry_run(options: argparse.Namespace, configs: list[RunConfig], store: RunStore) -> None:
+    """Print what a sweep would train, and its cost."""
+    missing = missing_runs(configs, store)
+    folders = {options.results_dir.resolve(), project_path(RESULTS_FOLDER)}
+    records = [record for folder in sorted(folders) for record in RunStore(folder).records()]
+    table = estimate(missing, records, options.device, data_folder=options.data_dir)
+    jobs = options.jobs or (1 if options.cluster else len(places(options.device, None)))
+    totals = {
+        "missing runs": len(missing),
+        "stored already": len({config.hash for config in configs}) - len(missing),
+        "core hours" if type_of(options.device) == "cpu" else "GPU hours": round(total_seconds(table) / 3600, 3),
+        "runs at once": jobs,
+        "hours until all are done": round(wall_seconds(table, jobs) / 3600, 3),
+    }
+    if options.json:
+        print(json.dumps({"kinds": table.to_dict("records"), "totals": totals}))
+        return
+    if len(table):
+        print(readable(table).to_string(index=False) + "\n")
+    report(totals, as_json=False)
 
 
 def claims_command(options: argparse.Namespace) -> None:
@@ -392,3 +487,20 @@ def toy_command(options: argparse.Namespace) -> None:
         start, end = result.information_abundance.mean(axis=0)
         values[f"mean IA(E1), {name} (D3 = {cardinality})"] = f"{start:.2f} at the start, {end:.2f} at the end"
     report(values, options.json)
+
+
+def diagnose_command(options: argparse.Namespace) -> None:
+    fields = options.fields and field_sizes(options.fields, options.data_dir)
+    found = diagnose(options.file, tables=options.tables, fields=fields, progress=True)
+    if options.html:
+        options.html.write_text(found.to_html(), encoding="utf-8")
+    print(found.to_json() if options.json else found)
+
+
+def field_sizes(text: str, data_dir: Path) -> tuple[int, ...] | dict[str, int]:
+    """Sizes from text such as "4,1000", or the cardinalities by field of an encoded log, by its name or folder."""
+    if all(part.isdecimal() for part in text.split(",")):
+        return sizes(text)
+    folder = Path(text).parent if Path(text).name == "log.json" else Path(text)
+    log = load_click_log(folder if folder.is_dir() else data_dir / text)
+    return {field.name: field.cardinality for field in log.fields}

@@ -7,11 +7,15 @@ import re
 import shlex
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from paper_code import cli
+from paper_code.data import ClickLog
+from paper_code.data.click_log import Field
 from paper_code.experiments import EXPERIMENTS, PROFILES, Profile, Variant
+from paper_code.published import STATISTICS
 from paper_code.runs import RunStore
 from paper_code.training import TrainingConfig
 
@@ -173,6 +177,8 @@ def test_real_criteo_rows_are_prepared_and_trained_on(real_data, command, tmp_pa
     assert (prepared["rows"], prepared["fields"], prepared["skipped lines"]) == (10_000, 39, 0)
     assert prepared["click rate"] == pytest.approx(0.218, abs=0.0005)
     assert prepared["threshold"] == 10
+    assert prepared["rows in the paper's Table 2"] == 45_800_000
+    assert prepared["extent"] == "a part of Criteo (0.02% of its rows): cardinalities grow with the rows"
     status, output, _ = command(*train("criteo", "--model", "dcnv2", "--num-sets", 2), *places, "--json")
     assert status == 0
     values = json.loads(output)
@@ -187,7 +193,9 @@ def test_real_avazu_rows_are_prepared_under_another_name(real_data, command, tmp
     assert status == 0
     values = keys_and_values(output)
     assert values["folder"] == str(tmp_path / "avazu_6k")
-    assert values["fields"] == "22"
+    assert values["fields"] == values["fields in the paper's Table 2"] == "22"
+    assert values["sum of cardinalities in the paper's Table 2"] == "2,020,000"
+    assert values["extent"].startswith("a part of Avazu (0.01% of its rows)")
     assert values["threshold"] == "4"
 
 
@@ -202,6 +210,33 @@ def test_json_and_text_report_the_same(raw, command, tmp_path):
     assert list(shown) == list(values)
     for key in shown.keys() - {"rows per second"}:
         assert shown[key].replace(",", "") == str(values[key])
+
+
+@pytest.mark.parametrize(
+    ("dataset", "rows", "complete"),
+    [
+        ("Criteo", 45_840_617, True),
+        ("Criteo", 45_700_000, False),
+        ("Avazu", 40_428_967, True),
+        ("Avazu", 45_840, False),
+    ],
+)
+def test_the_log_stands_beside_table_2_which_says_if_it_is_a_part(dataset, rows, complete):
+    sizes = [4, 900, 30]
+    fields = tuple(Field(str(i), size) for i, size in enumerate(sizes))
+    labels = np.broadcast_to(np.uint8(0), rows)
+    values = cli.beside_table_2(ClickLog("log", fields, None, labels, 10, {}), dataset)
+    known = STATISTICS[dataset]
+    for name, key, ours in [
+        ("rows", "rows", rows),
+        ("fields", "fields", 3),
+        ("sum of cardinalities", "sum", 934),
+        ("largest cardinality", "largest", 900),
+        ("smallest cardinality", "smallest", 4),
+    ]:
+        assert (values[name], values[f"{name} in the paper's Table 2"]) == (ours, known[key])
+    assert (values["extent"] == f"all of {dataset}") == complete
+    assert (f"a part of {dataset}" in values["extent"]) != complete
 
 
 def test_options_of_prepare_reach_the_encoded_log(raw, command, tmp_path):

@@ -1,5 +1,7 @@
 """The encoded click log: what every reader and generator produces and every model trains on."""
 
+import fcntl
+import glob
 import hashlib
 import json
 import os
@@ -108,8 +110,13 @@ def rows_of_share(rows: int, numerator: int, denominator: int) -> int:
 
 @contextmanager
 def replaced_folder(folder: Path) -> Iterator[Path]:
-    """A new folder to fill; it takes the place of `folder` when the block ends well, else nothing has changed."""
+    """A new folder to fill; it takes the place of `folder` when the block ends well, else nothing has changed.
+
+    It lies in a hidden folder beside `folder`, which is locked while it is filled. What a killed process has left there
+    is removed by the next one that fills `folder`.
+    """
     folder = Path(folder)
+    remove_leftovers(folder)
     if folder.exists() and not (folder / "log.json").is_file():
         raise FileExistsError(f"{folder}: exists and is not an encoded click log; it is left as it is, choose another")
     missing = [parent for parent in folder.parents if not parent.exists()]
@@ -117,23 +124,40 @@ def replaced_folder(folder: Path) -> Iterator[Path]:
     temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
     temporary.chmod(0o755)
     try:
-        new = temporary / "new"
-        new.mkdir()
-        yield new
-        old = temporary / "old"
-        if folder.exists():
-            os.replace(folder, old)
-        try:
-            os.replace(new, folder)
-        except OSError:
-            if old.exists():
-                os.replace(old, folder)
-            raise
+        with open(temporary / "lock", "w") as lock:
+            with suppress(OSError):  # a file system without locks: then none of its leftovers is removed either
+                fcntl.flock(lock, fcntl.LOCK_EX)
+            new = temporary / "new"
+            new.mkdir()
+            yield new
+            old = temporary / "old"
+            if folder.exists():
+                os.replace(folder, old)
+            try:
+                os.replace(new, folder)
+            except OSError:
+                if old.exists():
+                    os.replace(old, folder)
+                raise
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
         for parent in missing:
             with suppress(OSError):  # not empty: it holds the new log
                 parent.rmdir()
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove the hidden folders beside `folder` whose process was killed, after giving back a log set aside there."""
+    for path in folder.parent.glob(f".{glob.escape(folder.name)}-????????/lock"):
+        temporary = path.parent
+        # "new" is made after the lock is held: without it or "old" the process may be about to take the lock
+        if not any((temporary / part).is_dir() for part in ("new", "old")):
+            continue
+        with suppress(OSError), open(path, "r+") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if (temporary / "old").exists() and not folder.exists():
+                os.replace(temporary / "old", folder)
+            shutil.rmtree(temporary, ignore_errors=True)
 
 
 def write_description(folder: Path, description: dict) -> None:

@@ -1,14 +1,17 @@
 """From a raw click log, a text file of one line a row, to an encoded one: read, check and encode as a stream."""
 
+import errno
 import gzip
 import hashlib
+import math
 import re
-import tempfile
 import zlib
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import TypeVar
 
 import numpy as np
 import polars as pl
@@ -23,11 +26,16 @@ from paper_code.data.click_log import (
     write_description,
 )
 
-CHUNK_BYTES = 1 << 24
+CHUNK_BYTES = 1 << 22
 """Raw text is read and encoded this many bytes at a time."""
 
 LONGEST_LINE = 1 << 20
 """A line of more bytes is malformed, so that a file without line ends does not fill the memory."""
+
+BLOCK_ROWS = 1 << 13
+"""Codes become ids this many rows at a time."""
+
+T = TypeVar("T")
 
 INTEGER = r"-?[0-9]{1,18}"
 """What counts as an integer, as a regular expression; 18 digits always fit 64 bits."""
@@ -85,11 +93,12 @@ def prepare_log(
 
     vocabulary: "all" counts the tokens over all rows, "train" over the training rows of `split_rows(rows, split_seed)`.
     on_bad_lines: "error" stops at the first malformed line, "skip" leaves malformed lines out and counts them.
-    progress: show a bar of the bytes read, if the standard error is a terminal.
+    progress: show bars of the bytes read and of the rows encoded, if the standard error is a terminal.
 
-    The rows are read once: each token gets a provisional code in order of appearance, the codes wait in a temporary
-    file in place of the text, and become ids when the counts are known. Memory holds one chunk, one byte a row and
-    the distinct tokens.
+    The text is read once: each token gets a provisional code in order of appearance, and the codes wait in `ids.npy`,
+    where they become ids when the counts are known. Memory holds one chunk, a few bytes a row and the distinct tokens,
+    about 120 bytes each; the disk holds the encoded log, once, beside the earlier one. What a killed run leaves there
+    is removed by the next one with the same `folder`.
 
     Raises OSError if a file cannot be read or written, ValueError for an option that is not one, MalformedLogError
     for a log that breaks its format, has no valid row or is a broken gzip file (also with "skip", which would else
@@ -104,46 +113,39 @@ def prepare_log(
     path, folder = Path(path), Path(folder)
     if folder.resolve() in path.resolve().parents:
         raise ValueError(f"{path}: lies in {folder}, which is to be replaced; choose another folder")
+    fields = log_format.fields
     with (
         RawLog(path, log_format, skip=on_bad_lines == "skip", progress=progress) as raw,
+        full_disk_explained(folder, 4 * len(fields) + 1),
         replaced_folder(folder) as new,
-        tempfile.TemporaryFile(dir=new) as codes_file,
     ):
-        coder = TokenCoder(log_format.fields)
-        label_chunks = []
-        for labels, tokens in raw:
-            label_chunks.append(labels)
-            np.save(codes_file, coder.codes(tokens))
-        if not label_chunks:
-            raise malformed(
-                path, raw.line, f"the end of the file after {raw.skipped_lines} skipped lines", "a valid row"
-            )
+        with (
+            ArrayFile(new / "labels.npy", np.uint8) as labels,
+            ArrayFile(new / "ids.npy", np.int32, len(fields)) as ids,
+        ):
+            coder = TokenCoder(fields)
+            for chunk_labels, tokens in raw:
+                labels.append(chunk_labels)
+                ids.append(coder.codes(tokens))
+            rows = ids.rows
+            if not rows:
+                raise malformed(
+                    path, raw.line, f"the end of the file after {raw.skipped_lines} skipped lines", "a valid row"
+                )
 
-        labels = np.concatenate(label_chunks)
-        counted = np.ones(len(labels), bool)
-        source = {"file": path.name, "sha256": raw.sha256, "vocabulary": vocabulary}
-        if vocabulary == "train":
-            counted[:] = False
-            counted[split_rows(len(labels), split_seed).train] = True
-            source["split_seed"] = split_seed
-        source["skipped_lines"] = raw.skipped_lines
+            counted = np.ones(rows, bool)
+            source = {"file": path.name, "sha256": raw.sha256, "vocabulary": vocabulary}
+            if vocabulary == "train":
+                counted[:] = False
+                counted[split_rows(rows, split_seed).train] = True
+                source["split_seed"] = split_seed
+            source["skipped_lines"] = raw.skipped_lines
 
-        tokens = coder.tokens()
-        counts = [np.zeros(len(column), np.int64) for column in tokens]
-        for rows, codes in saved_codes(codes_file, len(label_chunks)):
-            for count, column in zip(counts, codes, strict=True):
-                np.add.at(count, column[counted[rows]], 1)
-        ids_of_codes = [ids_by_count(*pair, threshold) for pair in zip(tokens, counts, strict=True)]
-
-        ids = np.lib.format.open_memmap(new / "ids.npy", "w+", np.int32, (len(labels), len(tokens)))
-        for rows, codes in saved_codes(codes_file, len(label_chunks)):
-            for field, column in enumerate(codes):
-                ids[rows, field] = ids_of_codes[field][column]
-        ids.flush()
-        np.save(new / "labels.npy", labels)
-        fields = tuple(Field(f, 1 + int(i.max())) for f, i in zip(log_format.fields, ids_of_codes, strict=True))
-        write_description(new, ClickLog(name, fields, ids, labels, threshold, source).description)
-    return PreparedLog(load_click_log(folder), len(labels) + raw.skipped_lines, raw.skipped_lines)
+            sizes = codes_to_ids(ids, coder, log_format, counted, threshold, progress)
+        arrays = (np.load(new / name, mmap_mode="r") for name in ("ids.npy", "labels.npy"))
+        log = ClickLog(name, tuple(map(Field, fields, sizes)), *arrays, threshold, source)
+        write_description(new, log.description)
+    return PreparedLog(load_click_log(folder), rows + raw.skipped_lines, raw.skipped_lines)
 
 
 def integer_token(column: pl.Expr) -> pl.Expr:
@@ -156,15 +158,46 @@ def integer_token(column: pl.Expr) -> pl.Expr:
     return pl.when(value > 2).then(bucket).otherwise(value).cast(pl.String).fill_null("")
 
 
+def codes_to_ids(
+    ids: "ArrayFile", coder: "TokenCoder", log_format: LogFormat, counted: np.ndarray, threshold: int, progress: bool
+) -> list[int]:
+    """Replace the coder's codes in `ids` by the ids, counting the tokens of the rows `counted` (rows,), bool.
+
+    Returns the cardinality of each field.
+    """
+    # The codes of all fields count on through, so that all columns are looked up at once.
+    *starts, end = np.cumsum([0, *coder.sizes])
+    counts, id_of_code = np.zeros(end, np.int64), np.zeros(end, np.int32)
+    for rows, codes in ids.blocks("counting", progress):
+        np.add.at(counts, (codes + starts)[counted[rows]].ravel(), 1)
+    cardinalities = []
+    for field, part in zip(log_format.fields, map(slice, starts, [*starts[1:], end]), strict=True):
+        tokens, of_field = coder.tokens(field), counts[part]
+        if field in log_format.integer_fields:
+            tokens, of_field = counted_as_integers(tokens, of_field)
+        id_of_code[part] = ids_by_count(tokens, of_field, threshold)
+        cardinalities.append(1 + int(id_of_code[part].max()))
+    for rows, codes in ids.blocks("ids", progress):
+        ids.overwrite(rows.start, id_of_code[codes + starts])
+    return cardinalities
+
+
+def counted_as_integers(texts: pl.Series, counts: np.ndarray) -> tuple[pl.Series, np.ndarray]:
+    """The tokens of integers' `texts` (texts,), seen `counts` (texts,) times, and how often each token was seen."""
+    table = pl.DataFrame({"token": texts, "count": counts}).with_columns(integer_token(pl.col("token")))
+    table = table.with_columns(pl.col("count").sum().over("token"))
+    return table["token"], table["count"].to_numpy()
+
+
 def ids_by_count(tokens: pl.Series, counts: np.ndarray, threshold: int) -> np.ndarray:
-    """The id, int32, of each of `tokens` (tokens,), seen `counts` (tokens,) times; see `prepare_log`."""
-    kept = (
-        pl.DataFrame({"token": tokens, "count": counts, "code": np.arange(len(counts))})
-        .filter(pl.col("count") >= threshold)
-        .sort("count", "token", descending=[True, False])
-    )
+    """The id, int32, of each of `tokens` (tokens,), seen `counts` (tokens,) times; see `prepare_log`.
+
+    Equal tokens must have the same count and get the same id.
+    """
+    table = pl.DataFrame({"token": tokens, "count": counts, "code": np.arange(len(counts))})
+    kept = table.filter(pl.col("count") >= threshold).sort("count", "token", descending=[True, False])
     ids = np.zeros(len(counts), np.int32)
-    ids[kept["code"].to_numpy()] = np.arange(1, len(kept) + 1)
+    ids[kept["code"].to_numpy()] = kept["token"].rle_id().to_numpy() + 1
     return ids
 
 
@@ -175,24 +208,89 @@ class TokenCoder:
         self.categories = {field: pl.Categories.random() for field in fields}
         # Polars forgets the categories that no column uses: this empty table is their one lasting user.
         self.table = pl.DataFrame(schema={f: pl.Categorical(c) for f, c in self.categories.items()})
+        self.sizes = np.zeros(len(fields), np.int64)
 
     def codes(self, tokens: pl.DataFrame) -> np.ndarray:
-        """The codes (fields, rows), uint32, of `tokens` (rows, fields)."""
-        return tokens.cast(dict(self.table.schema)).select(pl.all().to_physical()).to_numpy().T
+        """The codes (rows, fields), int32, of `tokens` (rows, fields)."""
+        codes = tokens.cast(dict(self.table.schema)).select(pl.all().to_physical()).to_numpy(order="c").view(np.int32)
+        self.sizes = np.maximum(self.sizes, codes.max(axis=0) + 1)
+        return codes
 
-    def tokens(self) -> list[pl.Series]:
-        """All tokens of each field, in the order of their codes."""
-        return [categories.to_series() for categories in self.categories.values()]
+    def tokens(self, field: str) -> pl.Series:
+        """All tokens of a field, in the order of their codes."""
+        codes = pl.Series(np.arange(self.sizes[self.table.columns.index(field)], dtype=np.uint32))
+        return codes.cat.to(self.table.schema[field]).cast(pl.String)
 
 
-def saved_codes(file: IO[bytes], chunks: int) -> Iterator[tuple[slice, np.ndarray]]:
-    """The rows and the codes (fields, rows) of each chunk saved to `file`."""
-    file.seek(0)
-    start = 0
-    for _ in range(chunks):
-        codes = np.load(file)
-        yield slice(start, start + codes.shape[1]), codes
-        start += codes.shape[1]
+class ArrayFile:
+    """An array in an .npy file: (rows,), or (rows, columns) if given, appended to and then overwritten by blocks.
+
+    A memory map would count as memory, and on a full disk end the process without a word.
+    """
+
+    def __init__(self, path: Path, dtype: type, *columns: int):
+        self.dtype, self.columns, self.rows = np.dtype(dtype), columns, 0
+        self.file = open(path, "w+b")  # noqa: SIM115, closed by __exit__
+        self.write_header()
+        self.start = self.file.tell()
+
+    def __enter__(self) -> "ArrayFile":
+        return self
+
+    def __exit__(self, *exception) -> None:
+        with self.file:
+            self.write_header()
+
+    def write_header(self) -> None:
+        """Write or rewrite the header, which NumPy pads to the same length for any number of rows."""
+        self.file.seek(0)
+        header = {"descr": self.dtype.str, "fortran_order": False, "shape": (self.rows, *self.columns)}
+        np.lib.format.write_array_header_1_0(self.file, header)
+
+    def append(self, rows: np.ndarray) -> None:
+        self.file.write(rows)
+        self.rows += len(rows)
+
+    def blocks(self, purpose: str, progress: bool) -> Iterator[tuple[slice, np.ndarray]]:
+        """The row numbers and the rows of each block; `purpose` is the name of the progress bar."""
+        starts = range(0, self.rows, BLOCK_ROWS)
+        bar = {"unit": " rows", "unit_scale": BLOCK_ROWS, "disable": None if progress else True}
+        for start in tqdm(starts, purpose, **bar):
+            block = np.empty((min(BLOCK_ROWS, self.rows - start), *self.columns), self.dtype)
+            self.seek(start)
+            self.file.readinto(block)
+            yield slice(start, start + len(block)), block
+
+    def overwrite(self, start: int, rows: np.ndarray) -> None:
+        self.seek(start)
+        self.file.write(rows)
+
+    def seek(self, row: int) -> None:
+        self.file.seek(self.start + row * self.dtype.itemsize * math.prod(self.columns))
+
+
+@contextmanager
+def full_disk_explained(folder: Path, row_bytes: int) -> Iterator[None]:
+    """An error for a full disk in the block says where there is too little space, and how much a row takes."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise
+        raise OSError(
+            error.errno,
+            f"{error.strerror}: {folder} needs {row_bytes} bytes a row, beside an earlier log of that name until the "
+            "new one is complete; free some space or choose another folder",
+        ) from error
+
+
+def in_background(items: Iterator[T]) -> Iterator[T]:
+    """The items, each made in another thread while the one before it is in use."""
+    with ThreadPoolExecutor(1) as pool:
+        upcoming = pool.submit(next, items, None)
+        while (item := upcoming.result()) is not None:
+            upcoming = pool.submit(next, items, None)
+            yield item
 
 
 class RawLog:
@@ -224,9 +322,7 @@ class RawLog:
 
     def __iter__(self) -> Iterator[tuple[np.ndarray, pl.DataFrame]]:
         rows = None if self.format.has_header else RowParser(self.format, (self.format.label, *self.format.fields))
-        for chunk in self.chunks():
-            first = self.line
-            self.line += chunk.count(b"\n")
+        for first, chunk in in_background(self.chunks()):
             if rows is None:
                 header, _, chunk = chunk.partition(b"\n")
                 rows = self.parser_of_header(header)
@@ -236,9 +332,13 @@ class RawLog:
                 parsed = rows.parse(self.well_formed_lines(chunk, first, rows))
             if len(parsed[0]):
                 yield parsed
+        self.bar.close()
 
-    def chunks(self) -> Iterator[bytes]:
-        """The text as chunks of whole lines, each line ended by one newline character."""
+    def chunks(self) -> Iterator[tuple[int, bytes]]:
+        """The text as chunks of whole lines, each line ended by one newline character, and their first lines' numbers.
+
+        May run in another thread, ahead of what is done with the chunks.
+        """
         compressed = self.file.peek(2)[:2] == b"\x1f\x8b"
         # `read1` hands out what was decompressed before an error, `read` would lose it.
         read = gzip.GzipFile(fileobj=self, mode="rb").read1 if compressed else self.read
@@ -255,7 +355,10 @@ class RawLog:
             if at_end or len(text) >= CHUNK_BYTES:
                 lines = text.rfind(b"\n") + 1
                 if lines:
-                    yield bytes(text[:lines]).replace(b"\r\n", b"\n")
+                    whole = bytes(memoryview(text)[:lines])
+                    first = self.line
+                    self.line += count_character(whole, "\n")
+                    yield first, whole.replace(b"\r\n", b"\n") if b"\r" in whole else whole
                 # What remains has no line end; if it is too long already, its first bytes suffice to show that.
                 text = text[lines : lines + LONGEST_LINE + 2]
         if broken:
@@ -313,33 +416,34 @@ class RowParser:
 
     def parse(self, chunk: bytes) -> tuple[np.ndarray, pl.DataFrame] | None:
         """The labels (rows,) and tokens (rows, fields) of whole lines, or None if any of them has a `problem`."""
-        if not self.has_right_shape(chunk) or not is_text(chunk):
+        if not self.may_have_right_shape(chunk) or not is_text(chunk):
             return None
-        frame = pl.read_csv(
-            self.first_line + chunk,
-            separator=self.format.separator,
-            quote_char=None,
-            infer_schema=False,
-            empty_string_is_null=False,
-        ).select(pl.col(str(position)).alias(name) for name, position in self.positions.items())
+        try:
+            frame = pl.read_csv(
+                self.first_line + chunk,
+                separator=self.format.separator,
+                quote_char=None,
+                infer_schema=False,
+                empty_string_is_null=False,
+            )
+        except pl.exceptions.ComputeError:  # a line has too many columns
+            return None
+        frame = frame.select(pl.col(str(position)).alias(name) for name, position in self.positions.items())
         valid = [pl.col(self.format.label).is_in(["0", "1"])]
         valid += [pl.col(name).str.contains(f"^({INTEGER})?$") for name in self.format.integer_fields]
         if not all(frame.select(column.all() for column in valid).row(0)):
             return None
         labels = frame.drop_in_place(self.format.label).cast(pl.UInt8).to_numpy()
-        return labels, frame.with_columns(integer_token(pl.col(name)) for name in self.format.integer_fields)
+        return labels, frame
 
-    def has_right_shape(self, chunk: bytes) -> bool:
-        """Whether each line has all columns and none is too long."""
-        characters = np.frombuffer(chunk, np.uint8)
-        newline, width = ord("\n"), len(self.columns)
-        stops = np.flatnonzero((characters == ord(self.format.separator)) | (characters == newline))
-        ends = stops[width - 1 :: width]
-        return (
-            len(stops) == width * chunk.count(b"\n")
-            and bool((characters[ends] == newline).all())
-            and bool((np.diff(ends, prepend=-1) <= LONGEST_LINE + 1).all())
-        )
+    def may_have_right_shape(self, chunk: bytes) -> bool:
+        """Whether no line is too long and the lines together have all columns: unless one has too many, each has."""
+        start = 0
+        while start < len(chunk):
+            start = chunk.rfind(b"\n", start, start + LONGEST_LINE + 1) + 1
+            if not start:
+                return False
+        return count_character(chunk, self.format.separator) == count_character(chunk, "\n") * (len(self.columns) - 1)
 
     def problem(self, line: bytes) -> tuple[str, str] | None:
         """What was found and what was expected, or None for a well-formed line (without its newline character)."""
@@ -374,10 +478,15 @@ def is_text(data: bytes) -> bool:
     if b"\0" in data or b"\r" in data:
         return False
     try:
-        data.decode()
+        data.isascii() or data.decode()
     except UnicodeDecodeError:
         return False
     return True
+
+
+def count_character(data: bytes, character: str) -> int:
+    """How often `data` has an ASCII character."""
+    return np.count_nonzero(np.frombuffer(data, np.uint8) == ord(character))
 
 
 def abbreviated(value: str | bytes) -> str:

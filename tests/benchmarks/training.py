@@ -3,14 +3,16 @@
     make bench
     python tests/benchmarks/training.py --models dnn,dcnv2 --scales 1,10 --csv speed.csv
 
-39 fields, 1.08 million values as in Criteo's (Table 2), batch 2048, the paper's hidden sizes. The ids are skewed as in
-a real log: value floor(D^u) - 1 of a field of D values, u uniform on [0, 1), so that value k has a share of about 1/k.
+39 fields and 1.08 million values as Criteo's (Table 2) or 22 and 2.02 million as Avazu's, batch 2048, the paper's
+hidden sizes. The ids are skewed as in a real log: value floor(D^u) - 1 of a field of D values, u uniform on [0, 1), so
+that value k has a share of about 1/k.
 Scale s above 1 has two cases: one embedding set of s times the base size, and s sets of the base size. FFM and FM have
 one set, and only scale 1.
 
 Ours is timed through `paper_code.training.train_epoch`, which is what `fit` runs, and with its process settings but not
 its deterministic algorithms. Beside it train
 
+    dense           ours with nothing deferred (`paper_code.deferral`), where it else is
     loop            each model as one would write it first, with a Python loop over the sets (`peers`)
     deepctr-torch   the models with one set that DeepCTR-Torch has (`peers_deepctr_torch`)
     fuxictr         the models with one set that FuxiCTR has (`peers_fuxictr`)
@@ -31,6 +33,7 @@ step done densely, which ours, deferring updates, can undercut; "deferred" that 
 import argparse
 import csv
 import importlib
+import math
 import multiprocessing
 import statistics
 import time
@@ -41,30 +44,45 @@ from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 from typing import NamedTuple
+from unittest.mock import patch
 
 import torch
 from roofline import Rates, count_flops, floors, measure_rates, wait
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from paper_code import deferral
 from paper_code.models import MODEL_LABELS, MODELS, base_embedding_size, build_model
+from paper_code.published import STATISTICS
 from paper_code.runs import peak_memory, processor, reset_peak_memory
 from paper_code.sizes import paper_cardinalities
 from paper_code.training import find_device, keep_freed_memory, train_epoch
 
-CARDINALITIES = paper_cardinalities("Criteo")
-FIELDS, BATCH, BATCHES = len(CARDINALITIES), 2048, 32
+BATCH, BATCHES = 2048, 32
 OURS_STEPS = {32: 3, 16: 8}  # in a round, where they take less than so many times its seconds
 FEW_STEPS = 4  # where even 16 do not
 TOGETHER = 16e9  # bytes of all models of a case with gradients and moments, above which they are not timed in turn
 PEERS = {"loop": "peers", "deepctr-torch": "peers_deepctr_torch", "fuxictr": "peers_fuxictr"}
-PARTICIPANTS = ("ours", *PEERS)
+OURS = ("ours", "dense")
+PARTICIPANTS = (*OURS, *PEERS)
 
 
 class Case(NamedTuple):
+    """dataset: whose numbers of fields and values it has, Criteo's or Avazu's."""
+
     model: str
     embedding_size: int
     num_sets: int
+    dataset: str
+
+    @property
+    def sizes(self) -> tuple[tuple[int, ...], int, int]:
+        """Cardinalities, embedding size and number of sets, which every builder takes after the name of the model."""
+        return paper_cardinalities(self.dataset), self.embedding_size, self.num_sets
+
+    @property
+    def fields(self) -> int:
+        return len(self.sizes[0])
 
 
 class Timing(NamedTuple):
@@ -77,14 +95,16 @@ class Timing(NamedTuple):
 
 def count_parameters(case: Case, name: str) -> int:
     with torch.device("meta"):  # no memory
-        model = builder(name)(case.model, CARDINALITIES, *case[1:])
+        model = builder(name)(case.model, *case.sizes)
     return sum(p.numel() for p in model.parameters() if p.requires_grad)
 
 
 def check_parameters(case: Case, parameters: dict[str, int]) -> None:
     """AssertionError if a participant's parameters are not ours but for the stated difference, which is printed."""
     for name, count in parameters.items():
-        stated, reason = (0, "") if name == "ours" else peer(name).more_parameters(case.model, FIELDS, case[1])
+        stated, reason = (
+            (0, "") if name in OURS else peer(name).more_parameters(case.model, case.fields, case.embedding_size)
+        )
         difference = count - parameters["ours"]
         assert difference == stated, f"{case}: {name} has {difference:+,} parameters beside ours, not {stated:+,}"
         if stated:
@@ -117,18 +137,21 @@ def peer(name: str) -> ModuleType:
 
 
 def builder(name: str) -> Callable[..., nn.Module]:
-    return build_model if name == "ours" else peer(name).build
+    return build_model if name in OURS else peer(name).build
 
 
 def participants(case: Case, wanted: list[str]) -> list[str]:
-    return [name for name in wanted if name == "ours" or peer(name).has(case.model, case.num_sets)]
+    rows, columns = sum(case.sizes[0]), case.embedding_size * case.num_sets
+    there = {"ours": True, "dense": rows * columns >= deferral.LARGE}
+    return [name for name in wanted if there.get(name, name in PEERS and peer(name).has(case.model, case.num_sets))]
 
 
-def skewed_log(device: torch.device) -> tuple[Tensor, Tensor]:
+def skewed_log(dataset: str, device: torch.device) -> tuple[Tensor, Tensor]:
     """Ids (rows, fields) int32 and labels (rows,) of the batches of a round, see above."""
     generator = torch.Generator().manual_seed(0)
-    uniform = torch.rand(BATCHES * BATCH, FIELDS, generator=generator, dtype=torch.float64)
-    ids = (torch.tensor(CARDINALITIES, dtype=torch.float64) ** uniform).int() - 1
+    cardinalities = torch.tensor(paper_cardinalities(dataset), dtype=torch.float64)
+    uniform = torch.rand(BATCHES * BATCH, len(cardinalities), generator=generator, dtype=torch.float64)
+    ids = (cardinalities**uniform).int() - 1
     labels = torch.randint(2, (BATCHES * BATCH,), generator=generator).float()
     return ids.to(device), labels.to(device)
 
@@ -137,14 +160,19 @@ def trainer(name: str, case: Case, ids: Tensor, labels: Tensor) -> Callable[[int
     """A function that trains the participant the given number of steps."""
     device = ids.device
     with device:
-        model = builder(name)(case.model, CARDINALITIES, *case[1:]).train()
-    fused = True if name == "ours" else peer(name).FUSED
+        model = builder(name)(case.model, *case.sizes).train()
+    fused = True if name in OURS else peer(name).FUSED
     trained = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.Adam(trained, weight_decay=1e-6, fused=fused)
-    if name == "ours":
+    if name in OURS:
         batches = torch.arange(len(ids), device=device).split(BATCH)
-        bar = tqdm(disable=True)
-        return lambda steps: train_epoch(model, None, optimizer, ids, labels, batches[:steps], device, bar)
+        large = deferral.LARGE if name == "ours" else math.inf
+
+        def train_ours(steps: int) -> None:
+            with patch.object(deferral, "LARGE", large):
+                train_epoch(model, None, optimizer, ids, labels, batches[:steps], device, tqdm(disable=True))
+
+        return train_ours
     loss = peer(name).loss
     prepared = [peer(name).prepare(batch) for batch in ids.split(BATCH)]
     labels_of_batches = labels.split(BATCH)
@@ -165,7 +193,7 @@ def measure(case: Case, names: list[str], device: str, rounds: int, seconds: flo
     torch.set_flush_denormal(True)  # the settings of `paper_code.training.fit`, for all
     if found.type == "cpu":
         keep_freed_memory()
-    ids, labels = skewed_log(found)
+    ids, labels = skewed_log(case.dataset, found)
     trainers, steps, peaks = [], [], []
     for name in names:
         builder(name)  # what it imports is not part of its memory
@@ -224,7 +252,7 @@ def compare(case: Case, parameters: dict[str, int], rates: Rates, device: str, *
         timings = in_process(measure, case, names, device, *how)
     else:
         timings = [in_process(measure, case, [name], device, *how)[0] for name in names]
-    flops = count_flops(case.model, CARDINALITIES, *case[1:], BATCH)
+    flops = count_flops(case.model, *case.sizes, BATCH)
     floor, deferred_floor = floors(flops, parameters["ours"], rates)
     rows = []
     for name, timing in zip(names, timings, strict=True):
@@ -232,9 +260,10 @@ def compare(case: Case, parameters: dict[str, int], rates: Rates, device: str, *
         seconds = statistics.median(timing.seconds)
         rows.append(
             {
+                "dataset": case.dataset,
                 "model": case.model,
                 "embedding": "SE" if case.num_sets == 1 else "ME",
-                "scale": case.num_sets * case.embedding_size // base_embedding_size(case.model, FIELDS),
+                "scale": case.num_sets * case.embedding_size // base_embedding_size(case.model, case.fields),
                 "embedding_size": case.embedding_size,
                 "num_sets": case.num_sets,
                 "parameters": parameters[name],
@@ -267,15 +296,15 @@ def line(row: dict) -> str:
     )
 
 
-def cases(models: list[str], scales: list[int]) -> list[Case]:
+def cases(models: list[str], scales: list[int], dataset: str) -> list[Case]:
     found = []
     for model in models:
-        size = base_embedding_size(model, FIELDS)
+        size = base_embedding_size(model, len(paper_cardinalities(dataset)))
         for scale in scales:
             if scale == 1:
-                found.append(Case(model, size, 1))
+                found.append(Case(model, size, 1, dataset))
             elif not MODELS[model].factorization_machine:
-                found += [Case(model, size * scale, 1), Case(model, size, scale)]
+                found += [Case(model, size * scale, 1, dataset), Case(model, size, scale, dataset)]
     return found
 
 
@@ -283,6 +312,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", default=",".join(MODELS), help="default: %(default)s")
     parser.add_argument("--scales", default="1,10", help="default: %(default)s")
+    parser.add_argument("--dataset", default="Criteo", choices=STATISTICS, help="default: %(default)s")
     parser.add_argument("--participants", default=",".join(PARTICIPANTS), help="ours and others; default: %(default)s")
     parser.add_argument("--rounds", type=int, default=3, help="default: %(default)s")
     parser.add_argument("--seconds", type=float, default=3, help="of each in a round, about; default: %(default)s")
@@ -303,7 +333,7 @@ def main() -> None:
             print(f"{name} is not installed, so it is left out: pip install -e '.[bench]'")
 
     parameters = {}
-    for case in cases(models, scales):
+    for case in cases(models, scales, options.dataset):
         parameters[case] = {name: count_parameters(case, name) for name in participants(case, wanted)}
         check_parameters(case, parameters[case])
         check_loop(case)

@@ -4,6 +4,9 @@ import dataclasses
 import json
 import os
 import re
+import signal
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -164,6 +167,73 @@ def test_what_stops_the_first_writer_leaves_nothing_at_all(tmp_path):
     with pytest.raises(RuntimeError, match="stopped"):
         stopped()
     assert os.listdir(tmp_path) == []
+
+
+# Killed writers
+
+WRITER = """
+import os, sys, time
+from paper_code.data import click_log
+
+def wait(*arguments):
+    print("ready", flush=True)
+    time.sleep(600)
+
+with click_log.replaced_folder(sys.argv[1]) as new:
+    (new / "log.json").write_text("half")
+    if sys.argv[2] == "filling":
+        wait()
+    replace = os.replace
+    click_log.os.replace = lambda old, new: wait() if str(new) == sys.argv[1] else replace(old, new)
+"""
+
+
+@pytest.fixture
+def writer():
+    """Start a process that fills a folder and stops there, or between setting the old log aside and the replacement."""
+    started = []
+
+    def start(folder, stops="filling") -> subprocess.Popen:
+        process = subprocess.Popen([sys.executable, "-c", WRITER, folder, stops], stdout=subprocess.PIPE, text=True)
+        started.append(process)
+        assert process.stdout.readline() == "ready\n"
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+@pytest.mark.parametrize("stops", ["filling", "replacing"])
+def test_what_a_killed_writer_leaves_is_removed_by_the_next_and_no_log_is_lost(tmp_path, writer, stops):
+    save(small_log(), tmp_path / "log")
+    before = contents(tmp_path)
+    process = writer(tmp_path / "log", stops)
+    process.kill()
+    assert process.wait() == -signal.SIGKILL
+    assert len(os.listdir(tmp_path)) == (2 if stops == "filling" else 1)
+    with pytest.raises(RuntimeError, match="stopped"), replaced_folder(tmp_path / "log"):
+        raise RuntimeError("stopped")
+    assert contents(tmp_path) == before
+    assert os.listdir(tmp_path) == ["log"]
+
+
+def test_a_living_writer_is_not_disturbed_by_the_next(tmp_path, writer):
+    writer(tmp_path / "log")
+    (hidden,) = tmp_path.iterdir()
+    before = contents(hidden)
+    save(small_log(), tmp_path / "log")
+    assert contents(hidden) == before
+    assert load_click_log(tmp_path / "log").name == "small"
+
+
+@pytest.mark.parametrize("name", [".log-12345678", ".log-backup", ".other-abcdefgh", "log-abcdefgh"])
+@pytest.mark.parametrize("inside", ["lock", "new", "other"])
+def test_other_hidden_folders_are_left_alone(tmp_path, name, inside):
+    (tmp_path / name / inside).mkdir(parents=True)
+    save(small_log(), tmp_path / "log")
+    assert (tmp_path / name / inside).is_dir()
 
 
 @pytest.mark.parametrize("failing_call", [1, 2])

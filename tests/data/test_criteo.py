@@ -30,3 +30,11 @@ def test_real_rows_have_the_known_label_mean_and_39_fields(real_data, tmp_path):
     assert log.ids.shape == (10_000, 39)
     assert [log.fields[i].name for i in (0, 12, 13, 38)] == ["I1", "I13", "C1", "C26"]
     assert log.labels.mean() == pytest.approx(0.218, abs=0.0005)
+
+
+def test_integers_written_differently_that_share_a_token_are_counted_together(tmp_path):
+    values = ["1"] * 4 + ["3"] * 3 + ["01"] * 3 + ["0"] * 9 + ["-0"] + ["5"] * 9
+    (tmp_path / "raw").write_text("".join("\t".join(["0", value, *[""] * 38]) + "\n" for value in values))
+    log = prepare_criteo(tmp_path / "raw", tmp_path / "log", threshold=10).log
+    assert log.ids[:, 0].tolist() == [2] * 10 + [1] * 10 + [0] * 9
+    assert log.cardinalities[0] == 3

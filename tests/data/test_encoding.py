@@ -1,12 +1,17 @@
 """Both raw formats against a row-by-row encoder, and what is said of files that break them."""
 
+import errno
 import functools
 import gzip
 import hashlib
 import json
 import math
+import os
 import random
 import re
+import resource
+import subprocess
+import sys
 import tracemalloc
 import zlib
 from collections import Counter
@@ -421,6 +426,85 @@ def test_an_earlier_log_survives_a_failed_run(tmp_path, name):
     with pytest.raises(MalformedLogError):
         prepare(path, tmp_path / "log")
     assert files_of(tmp_path) == before
+
+
+def limit_file_size(size: int):
+    """What a process calls before it starts, so that it can write no file of more bytes."""
+    return functools.partial(resource.setrlimit, resource.RLIMIT_FSIZE, (size, size))
+
+
+def test_a_full_disk_is_explained_and_leaves_nothing(tmp_path, name):
+    """A file that may not grow stands for a disk that is full; both are an error of `write`."""
+    path, prepare = tmp_path / "raw", FORMATS[name][1]
+    path.write_bytes(small_log(name))
+    prepare(path, tmp_path / "log")
+    before = files_of(tmp_path)
+    program = (
+        f"from paper_code.data import {prepare.__name__} as prepare; prepare(*{[str(path), str(tmp_path / 'log')]})"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, preexec_fn=limit_file_size(300), check=False
+    )
+    row_bytes = 4 * len(FORMATS[name][0].fields) + 1
+    assert ended.returncode == 1
+    assert f"File too large: {tmp_path / 'log'} needs {row_bytes} bytes a row" in ended.stderr
+    assert "free some space or choose another folder" in ended.stderr
+    assert files_of(tmp_path) == before
+
+
+@pytest.mark.parametrize("error", [errno.ENOSPC, errno.EDQUOT])
+def test_every_kind_of_full_disk_is_explained(tmp_path, name, monkeypatch, error):
+    def fail(self, rows):
+        raise OSError(error, os.strerror(error))
+
+    path = tmp_path / "raw"
+    path.write_bytes(small_log(name))
+    monkeypatch.setattr(encoding.ArrayFile, "append", fail)
+    with pytest.raises(OSError, match=f"{os.strerror(error)}: .*log needs .* bytes a row") as raised:
+        FORMATS[name][1](path, tmp_path / "log")
+    assert raised.value.errno == error
+    assert files_of(tmp_path).keys() == {str(path)}
+
+
+def test_other_errors_of_the_file_system_are_as_they_are(tmp_path, name, monkeypatch):
+    def fail(self, rows):
+        raise OSError(errno.EIO, "broken disk")
+
+    (tmp_path / "raw").write_bytes(small_log(name))
+    monkeypatch.setattr(encoding.ArrayFile, "append", fail)
+    with pytest.raises(OSError, match=r"^\[Errno 5\] broken disk$"):
+        FORMATS[name][1](tmp_path / "raw", tmp_path / "log")
+
+
+# The files of arrays and the thread
+
+
+@pytest.mark.parametrize("columns", [(), (3,)])
+@pytest.mark.parametrize("block_rows", [1, 4, 100])
+def test_an_array_file_is_appended_to_and_overwritten_by_blocks(tmp_path, monkeypatch, columns, block_rows):
+    monkeypatch.setattr(encoding, "BLOCK_ROWS", block_rows)
+    array = np.random.default_rng(0).integers(1000, size=(11, *columns), dtype=np.int32)
+    with encoding.ArrayFile(tmp_path / "array.npy", np.int32, *columns) as file:
+        for part in np.split(array, [2, 3, 3]):
+            file.append(part)
+        for rows, block in file.blocks("", progress=False):
+            np.testing.assert_array_equal(block, array[rows])
+            file.overwrite(rows.start, block + 1)
+    saved = np.load(tmp_path / "array.npy")
+    assert saved.dtype == np.int32
+    np.testing.assert_array_equal(saved, array + 1)
+
+
+def test_what_is_made_in_the_background_comes_in_order_with_its_errors():
+    def items():
+        yield from range(1, 4)
+        raise ValueError("broken")
+
+    made = encoding.in_background(items())
+    assert [next(made) for _ in range(3)] == [1, 2, 3]
+    with pytest.raises(ValueError, match="broken"):
+        next(made)
+    assert list(encoding.in_background(iter([1, 2]))) == [1, 2]
 
 
 def test_other_folders_and_the_raw_file_itself_are_left_alone(tmp_path, name):
