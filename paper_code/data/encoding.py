@@ -321,6 +321,10 @@ class RawLog:
         self.file.close()
 
     def __iter__(self) -> Iterator[tuple[np.ndarray, pl.DataFrame]]:
+        return in_background(self.parsed_chunks())
+
+    def parsed_chunks(self) -> Iterator[tuple[np.ndarray, pl.DataFrame]]:
+        """As the iteration; runs in another thread, ahead of what is done with the rows."""
         rows = None if self.format.has_header else RowParser(self.format, (self.format.label, *self.format.fields))
         for first, chunk in in_background(self.chunks()):
             if rows is None:
