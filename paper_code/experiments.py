@@ -61,8 +61,8 @@ LAPTOP = Profile(
 )
 PROFILES = {
     "smoke": Profile(
-        rows=60_000,
-        test_rows=30_000,
+        rows=30_000,
+        test_rows=15_000,
         scales=(1, 4),
         seeds=(0, 1, 2),
         options=LAPTOP_OPTIONS | {"blocks": 1},
@@ -405,7 +405,10 @@ def sweep(
     jobs: how many at once; None: one per core, or one per GPU. cluster: address of a Dask scheduler, whose workers then
     train the runs, one at a time each, see `paper_code.sweeps.outcomes_on_cluster`; this process alone reads and writes
     the store. A progress bar shows if there is anything to train.
-    Returns how many were trained. Raises RuntimeError at the end if runs failed; the others are stored.
+    A run that another sweep on the same store is training is left to it, and waited for at the end; if it leaves no
+    record, the run is trained here.
+    Returns how many were trained here. Raises RuntimeError at the end if runs failed; the others are stored. Raises
+    OSError, which names the file, if a record cannot be written: the runs that go on then are given up.
     """
     if jobs is not None and jobs < 1:
         raise ValueError(f"jobs is {jobs}, expected at least 1")
@@ -414,22 +417,27 @@ def sweep(
     missing = missing_runs(configs, store)
     if not missing:
         return 0
-    if cluster is None:
-        outcomes = outcomes_here(missing, places(device, jobs)[: len(missing)], data_folder)
-    else:
-        outcomes = outcomes_on_cluster(missing, cluster, device)
-    failures = []
-    with tqdm(total=len(missing), unit="run", smoothing=0) as bar:
-        for config, outcome in outcomes:
-            if isinstance(outcome, RunRecord):
-                store.put(config, outcome)
+    devices = places(device, jobs)[: len(missing)] if cluster is None else []
+    number, trained, failures = len(missing), 0, []
+    with tqdm(total=number, unit="run", smoothing=0) as bar, Claims(store) as claims:
+        while missing:
+            runs = claims.take(missing)
+            if (first := next(runs, None)) is None:
+                bar.set_postfix_str("another sweep has the rest")
+                time.sleep(LOOK_AGAIN)
             else:
-                failures.append(f"{describe(config)}: {outcome}")
-            bar.set_postfix_str(describe(config))
-            bar.update()
+                runs = chain([first], runs)
+                here = cluster is None
+                with closed_quietly(
+                    outcomes_here(runs, devices, data_folder) if here else outcomes_on_cluster(runs, cluster, device)
+                ) as outcomes:
+                    for config, outcome in outcomes:
+                        ...
+            missing = missing_runs(claims.elsewhere, store)
+            bar.update(number - len(missing) - bar.n)
     if failures:
-        raise RuntimeError(f"{len(failures)} of {len(missing)} runs failed:\n" + "\n".join(failures))
-    return len(missing)
+        raise RuntimeError(f"{len(failures)} of {number} runs failed:\n" + "\n".join(failures))
+    return trained
 
 
 def missing_runs(configs: Iterable[RunConfig], store: RunStore) -> list[RunConfig]:
