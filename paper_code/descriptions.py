@@ -376,3 +376,19 @@ def ledger(data: pd.DataFrame) -> str:
         f"each divided into the shares of its tested effects that hold, are undecided and are against it. Effects by "
         f"part: {'. '.join(parts)}."
     )
+
+
+def speed(data: pd.DataFrame) -> str:
+    """Medians over the cases."""
+    parts = []
+    for name, rows in data[data["participant"] != "ours"].groupby("participant", sort=False):
+        ratios = rows["ratio_median"]
+        cases = counted(len(rows), "case")
+        parts.append(f"{name}: {ratios.min():.1f} to {ratios.max():.1f}, median {ratios.median():.1f}, {cases}")
+    ours = data[data["participant"] == "ours"]
+    over = ours["seconds_per_step"] / ours["floor_seconds"]
+    floors = f"{over.min():.1f} to {over.max():.1f}, median {over.median():.1f}"
+    return (
+        f"Two panels with a row for each of {counted(len(ours), 'case')}, a model and size. Left, time of a training "
+        f"step over that of ours: {'; '.join(parts)}. Right, time of ours over the dense floor: {floors}."
+    )

@@ -1,6 +1,7 @@
 """Which runs each figure needs, per profile, and the sweep that trains those that are missing."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from itertools import product
@@ -22,7 +23,7 @@ from paper_code.runs import (
     data_config,
     load_data,
 )
-from paper_code.sweeps import outcomes_here, outcomes_on_cluster, places
+from paper_code.sweeps import Claims, outcomes_here, outcomes_on_cluster, places
 from paper_code.toy import ToyResult, run_toy
 from paper_code.training import TrainingConfig, find_device
 
@@ -420,21 +421,22 @@ def sweep(
     devices = places(device, jobs)[: len(missing)] if cluster is None else []
     number, trained, failures = len(missing), 0, []
     with tqdm(total=number, unit="run", smoothing=0) as bar, Claims(store) as claims:
-        while missing:
-            runs = claims.take(missing)
-            if (first := next(runs, None)) is None:
-                bar.set_postfix_str("another sweep has the rest")
-                time.sleep(LOOK_AGAIN)
+        for runs in claims.rounds(missing):
+            if cluster is None:
+                outcomes = outcomes_here(runs, devices, data_folder)
             else:
-                runs = chain([first], runs)
-                here = cluster is None
-                with closed_quietly(
-                    outcomes_here(runs, devices, data_folder) if here else outcomes_on_cluster(runs, cluster, device)
-                ) as outcomes:
-                    for config, outcome in outcomes:
-                        ...
-            missing = missing_runs(claims.elsewhere, store)
-            bar.update(number - len(missing) - bar.n)
+                outcomes = outcomes_on_cluster(runs, cluster, device)
+            with closing(outcomes):
+                for config, outcome in outcomes:
+                    if isinstance(outcome, RunRecord):
+                        store.put(config, outcome)
+                        trained += 1
+                    else:
+                        failures.append(f"{describe(config)}: {outcome}")
+                    claims.release(config)
+                    bar.set_postfix_str(describe(config))
+                    bar.update()
+        bar.update(number - bar.n)  # those of other sweeps
     if failures:
         raise RuntimeError(f"{len(failures)} of {number} runs failed:\n" + "\n".join(failures))
     return trained

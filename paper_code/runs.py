@@ -1,27 +1,33 @@
 """A run is a value: its config says everything that decides the result, its record everything that came of it."""
 
 import ctypes
+import errno
+import fcntl
 import hashlib
 import json
+import math
 import os
 import platform
 import resource
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+import warnings
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from copy import deepcopy
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
+from typing import get_origin
 
 import numpy as np
 import torch
 from torch.nn import functional as F
 
 from paper_code.data import SYNTHETIC_LOGS, ClickLog, load_click_log
+from paper_code.data.click_log import check_rows
 from paper_code.models import build_model, complete_options
 from paper_code.models.ctr_model import CTRModel
 from paper_code.regularizers import Penalty, RegularizerConfig
@@ -134,36 +140,64 @@ class RunStore:
     def path(self, config: RunConfig) -> Path:
         return self.folder / config.data.name / f"{config.hash}.json"
 
+    def lock_path(self, config: RunConfig) -> Path:
+        return self.path(config).with_name(f".{config.hash}.lock")
+
     def get(self, config: RunConfig) -> RunRecord | None:
         """The record of the run, None if there is none.
 
         Raises ValueError if the file is not a record of this run.
         """
         path = self.path(config)
-        if not path.exists():
-            return None
-        record = read_record(path)
-        if record.config != config.to_json():
-            raise ValueError(f"{path}: its config is not that of the run it is named after; delete it to train it anew")
-        return record
+        return read_record(path) if path.exists() else None
 
     def put(self, config: RunConfig, record: RunRecord) -> Path:
-        """Write the record; a reader sees the whole file or none."""
+        """Write the record; a reader sees the whole file or none.
+
+        Raises OSError, which names the file, if it cannot be written; what was there before is still there then.
+        """
         path = self.path(config)
-        path.parent.mkdir(parents=True, exist_ok=True)
         text = json.dumps(asdict(record), separators=(",", ":"), allow_nan=False)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".tmp")
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(text + "\n")
-                file.flush()
-                os.fsync(file.fileno())
-            os.chmod(temporary, 0o644)
-            os.replace(temporary, path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+        with errors_of(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".tmp")
+            try:
+                with os.fdopen(handle, "w", encoding="utf-8") as file:
+                    file.write(text + "\n")
+                    file.flush()
+                    os.fsync(file.fileno())
+                os.chmod(temporary, 0o644)
+                os.replace(temporary, path)
+            except BaseException:
+                Path(temporary).unlink(missing_ok=True)
+                raise
         return path
+
+    def claim(self, config: RunConfig) -> int | None:
+        """Keep the run from other sweeps until `release`: the claim as a file descriptor; None if another sweep has it.
+
+        A claim is a lock on a hidden file beside the record, which the system takes off when the process ends, however
+        it does. Where a file system has no locks there is a warning, and no other sweep is kept from the run.
+        Raises OSError, which names the file, if it cannot be written.
+        """
+        path = self.lock_path(config)
+        with errors_of(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            while True:
+                claim = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+                if not locked(claim, path):
+                    os.close(claim)
+                    return None
+                with suppress(FileNotFoundError):  # released, and so removed, between the opening and the lock
+                    if os.path.samestat(os.fstat(claim), os.stat(path)):
+                        return claim
+                os.close(claim)
+
+    def release(self, config: RunConfig, claim: int) -> None:
+        """Let other sweeps have the run."""
+        with suppress(OSError):
+            self.lock_path(config).unlink()
+        os.close(claim)
 
     def records(self) -> Iterator[RunRecord]:
         """Every record of the folder, by name."""
@@ -171,15 +205,76 @@ class RunStore:
             yield read_record(path)
 
 
+@contextmanager
+def errors_of(path: Path) -> Iterator[None]:
+    """What the system refuses in the block is an error that names the file."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(
+            f"{path}: cannot be written ({error}); make room or set the permissions and start again, the records that "
+            "are there are kept"
+        ) from error
+
+
+def locked(descriptor: int, path: Path) -> bool:
+    """Lock the open file against other processes and other openings of it, unless one of them has it locked."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        if error.errno not in (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP):
+            raise
+        warnings.warn(f"{path.parent}: no file locks here ({error}); run one sweep at a time", stacklevel=2)
+    return True
+
+
 def read_record(path: Path) -> RunRecord:
-    """Raises ValueError, which names the file, if it is not a record of this schema."""
+    """Raises ValueError, which names the file and what is wrong in it, if it is not a record of this schema or not of
+    the run that it is named after."""
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
-        if values["schema"] != SCHEMA_VERSION:
-            raise ValueError(f"schema {values['schema']!r}, expected {SCHEMA_VERSION}")
-        return RunRecord(**values)
-    except (ValueError, KeyError, TypeError) as error:
+        check_record(values)
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{path}: not a run record ({error}); delete it to train the run anew") from error
+    record = RunRecord(**values)
+    if record.hash != path.stem:
+        raise ValueError(f"{path}: its config is not that of the run it is named after; delete it to train it anew")
+    return record
+
+
+def check_record(values: object) -> None:
+    """Raises ValueError, which says what is wrong and where, if JSON values are not those of a record."""
+    if not isinstance(values, dict) or "schema" not in values:
+        raise ValueError("it has no schema")
+    if values["schema"] != SCHEMA_VERSION:
+        raise ValueError(f"schema {values['schema']!r}, expected {SCHEMA_VERSION}")
+    kinds = {part.name: get_origin(part.type) or part.type for part in fields(RunRecord)}
+    for name in sorted(values.keys() ^ kinds.keys()):
+        raise ValueError(f"{name} is {'missing' if name in kinds else 'no part of a record'}")
+    check_kinds((name, values[name], kind) for name, kind in kinds.items())
+    check_kinds((f"{name}.{i}", v, dict) for name in ("fields", "epochs") for i, v in enumerate(values[name]))
+    scores = values["scores"]
+    check_kinds((f"scores.{name}", scores.get(name), kind) for name, kind in (("test_auc", float), ("best_epoch", int)))
+    check_finite(values)
+    if not 0 <= scores["test_auc"] <= 1:
+        raise ValueError(f"scores.test_auc is {scores['test_auc']}, expected a number from 0 to 1")
+
+
+def check_kinds(parts: Iterable[tuple[str, object, type]]) -> None:
+    for name, value, kind in parts:
+        if type(value) is not kind:
+            raise ValueError(f"{name} is {value!r:.40}, expected {kind.__name__}")
+
+
+def check_finite(values: object, *path: str | int) -> None:
+    """Raises ValueError, such as "epochs.2.validation_auc is nan", if one of the JSON values is not a finite number."""
+    if isinstance(values, float) and not math.isfinite(values):
+        raise ValueError(f"{'.'.join(map(str, path))} is {values}, expected a finite number")
+    if isinstance(values, (dict, list)):
+        for key, value in values.items() if isinstance(values, dict) else enumerate(values):
+            check_finite(value, *path, key)
 
 
 def data_config(name: str, seed: int, rows: int, test_rows: int, data_folder: Path = DATA_FOLDER) -> DataConfig:
@@ -206,7 +301,10 @@ def data_config(name: str, seed: int, rows: int, test_rows: int, data_folder: Pa
 def load_data(config: DataConfig, data_folder: Path = DATA_FOLDER) -> ClickLog:
     """The click log of the config; the last one stays in memory.
 
-    Raises ValueError if the encoded log has changed since the config was made.
+    All rows of an encoded log are read once per process, to check them: the 7 GB of Criteo take one or two seconds from
+    memory, and from the disk as long as it takes to read them.
+    Raises ValueError if the encoded log has changed since the config was made, or has an id out of range or a label
+    that is not 0 or 1.
     """
     if config.name in SYNTHETIC_LOGS:
         return SYNTHETIC_LOGS[config.name](config.seed, config.rows, config.test_rows, **config.variation)
@@ -216,7 +314,14 @@ def load_data(config: DataConfig, data_folder: Path = DATA_FOLDER) -> ClickLog:
             f"{data_folder / config.name}: the log's fingerprint is {log.fingerprint}, the run expects "
             f"{config.fingerprint}; it was prepared anew, start again"
         )
+    check_once(data_folder / config.name, log.fingerprint)
     return log
+
+
+@lru_cache(maxsize=1)
+def check_once(folder: Path, fingerprint: str) -> None:
+    """`check_rows` of the encoded log in the folder, the last one not again."""
+    check_rows(load_click_log(folder), folder)
 
 
 def execute(
@@ -226,7 +331,10 @@ def execute(
     data_folder: Path = DATA_FOLDER,
     progress: bool = False,
 ) -> RunRecord:
-    """Train and measure one run, on `threads` CPU threads (None: as PyTorch is set)."""
+    """Train and measure one run, on `threads` CPU threads (None: as PyTorch is set).
+
+    Raises what `load_data` and `fit` raise, and ValueError if something measured is not a finite number.
+    """
     started = time.perf_counter(), time.process_time()
     commit()  # as it is now, not when the run ends
     reset_peak_memory()
@@ -248,7 +356,7 @@ def execute(
         )
         seconds, of_processor = time.perf_counter() - started[0], time.process_time() - started[1]
         origin = provenance(device, seconds, of_processor, result)
-    return RunRecord(
+    record = RunRecord(
         config=config.to_json(),
         fields=log.description["fields"],
         parameters=sum(p.numel() for p in model.parameters()),
@@ -257,6 +365,8 @@ def execute(
         spectra=measure(model),
         provenance=origin,
     )
+    check_finite(asdict(record))
+    return record
 
 
 @contextmanager

@@ -1,5 +1,7 @@
 """How collapsed is a matrix? Singular values and the measures made of them: pure functions of one matrix."""
 
+from collections.abc import Iterable
+
 import numpy as np
 import torch
 
@@ -13,6 +15,32 @@ def singular_values(matrix: Matrix) -> np.ndarray:
 
     Example: `singular_values(np.eye(3))` is `[1., 1., 1.]`.
     """
+    return torch.linalg.svdvals(checked_matrix(matrix)).cpu().numpy()
+
+
+def streamed_singular_values(blocks: Iterable[Matrix]) -> np.ndarray:
+    """Singular values of the matrix whose rows come in blocks, each (rows, K): those of `singular_values`, to rounding.
+
+    Kept are one block and the factor R of a QR decomposition of the rows so far, at most (K, K), whatever D is. E'E
+    would be faster to add up, but its condition is the square: singular values below 1e-8 of the largest would be lost.
+
+    Raises ValueError if there is no block, the blocks differ in K, or as `singular_values` does for one of them.
+    """
+    triangle = None
+    for block in blocks:
+        rows = checked_matrix(block)
+        if triangle is not None:
+            if rows.shape[1] != triangle.shape[1]:
+                raise ValueError(f"expected {triangle.shape[1]} columns as in the first block, found {rows.shape[1]}")
+            rows = torch.cat([triangle, rows.to(triangle.device)])
+        triangle = torch.linalg.qr(rows, mode="r").R
+    if triangle is None:
+        raise ValueError("expected at least one block of rows, found none")
+    return torch.linalg.svdvals(triangle).cpu().numpy()
+
+
+def checked_matrix(matrix: Matrix) -> torch.Tensor:
+    """The matrix in float64; raises ValueError as `singular_values` does."""
     if not isinstance(matrix, torch.Tensor):
         matrix = torch.from_numpy(np.array(matrix, dtype=np.float64))  # a copy: it may be read-only or reversed
     tensor = matrix.detach()
@@ -22,7 +50,7 @@ def singular_values(matrix: Matrix) -> np.ndarray:
     if not torch.isfinite(tensor).all():
         row, column = torch.nonzero(~torch.isfinite(tensor))[0].tolist()
         raise ValueError(f"expected finite numbers, found {tensor[row, column].item()} in row {row}, column {column}")
-    return torch.linalg.svdvals(tensor).cpu().numpy()
+    return tensor
 
 
 def information_abundance(matrix: Matrix) -> float:
@@ -66,6 +94,33 @@ def stable_rank_of(values: np.ndarray) -> float:
     """Stable rank from singular values in any order; see `stable_rank`."""
     values = checked_values(values)
     return float(((values / values.max()) ** 2).sum())
+
+
+def energy_dimensions_of(values: np.ndarray, share: float = 0.99) -> int:
+    """The fewest singular values whose squares are that share of the sum of all squares; values in any order.
+
+    The sum of squares, the energy, is the squared Frobenius norm: this is the rank of the best approximation that
+    leaves out 1 - share of it.
+    """
+    values = np.sort(checked_values(values))[::-1]
+    energies = np.cumsum((values / values[0]) ** 2)
+    return int(np.searchsorted(energies, share * energies[-1])) + 1
+
+
+def random_singular_values(rows: int, columns: int, draws: int, seed: int) -> np.ndarray:
+    """Singular values (draws, min(rows, columns)), largest first, of matrices of independent standard normal entries.
+
+    The matrices are not drawn, so that any number of rows is cheap. A tall Gaussian (D, K) matrix is QR with the
+    entries of R independent: standard normal above the diagonal, and on it the i-th, counted from 0, of a chi
+    distribution with D - i degrees of freedom (Bartlett's decomposition of the Wishart matrix R'R). R has the same
+    singular values, and is K by K. A wide matrix has those of its transpose.
+    """
+    most, least = max(rows, columns), min(rows, columns)
+    generator = np.random.default_rng(seed)
+    triangles = np.triu(generator.standard_normal((draws, least, least)), 1)
+    diagonal = np.arange(least)
+    triangles[:, diagonal, diagonal] = np.sqrt(generator.chisquare(most - diagonal, (draws, least)))
+    return torch.linalg.svdvals(torch.from_numpy(triangles)).numpy()
 
 
 def random_matrix(rows: int, columns: int, seed: int) -> np.ndarray:

@@ -3,21 +3,27 @@
 import hashlib
 import multiprocessing
 import os
+import signal
 import socket
 import sys
 import time
-from collections.abc import Iterator, Sequence
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import CancelledError
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import version
+from itertools import chain
+from multiprocessing import resource_tracker
 from pathlib import Path
+from threading import RLock, Thread
 
 import joblib
 import torch
 from tqdm import tqdm
 
-from paper_code.runs import DATA_FOLDER, VERSIONS_OF, RunConfig, RunRecord, commit, execute
+from paper_code.runs import DATA_FOLDER, VERSIONS_OF, RunConfig, RunRecord, RunStore, commit, execute
 from paper_code.training import find_device
 
 Outcome = tuple[RunConfig, RunRecord | str]
@@ -25,6 +31,64 @@ Outcome = tuple[RunConfig, RunRecord | str]
 
 PATIENCE = 30
 """Seconds in which the cluster has to answer."""
+LOOK_AGAIN = 1
+"""Seconds between looks at whether another sweep is done with its runs."""
+
+
+class Claims:
+    """The runs that this sweep has and no other on the same folder: each from when it is next until it is stored."""
+
+    def __init__(self, store: RunStore):
+        self.store = store
+        self.held: dict[str, tuple[RunConfig, int]] = {}
+        self.elsewhere: list[RunConfig] = []
+        self.ended = False
+
+    def rounds(self, configs: Sequence[RunConfig]) -> Iterator[Iterator[RunConfig]]:
+        """The runs to train: in the first round those that no other sweep has when it is their turn, in further ones
+        those that other sweeps had and left without a record. Between the rounds it waits for the other sweeps."""
+        told = False
+        while configs:
+            runs = self.take(configs)
+            if (first := next(runs, None)) is not None:
+                yield chain([first], runs)
+            elif not told:
+                message = f"waiting for another sweep on {self.store.folder}, runs that it has: {len(configs)}"
+                tqdm.write(message, file=sys.stderr)
+                told = True
+            else:
+                time.sleep(LOOK_AGAIN)
+            configs = [config for config in self.elsewhere if self.store.get(config) is None]
+
+    def take(self, configs: Iterable[RunConfig]) -> Iterator[RunConfig]:
+        """Claim the runs one by one. Those that another sweep has, or has stored, are left out and are `elsewhere`."""
+        self.elsewhere = []
+        for config in configs:
+            claim = self.store.claim(config)
+            if claim is None:
+                self.elsewhere.append(config)
+                continue
+            self.held[config.hash] = config, claim
+            if self.ended:
+                self.release(config)
+                return
+            if self.store.path(config).exists():
+                self.elsewhere.append(config)
+                self.release(config)
+            else:
+                yield config
+
+    def release(self, config: RunConfig) -> None:
+        if claimed := self.held.pop(config.hash, None):
+            self.store.release(*claimed)
+
+    def __enter__(self) -> "Claims":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.ended = True  # for joblib takes the next run in a thread of its own, maybe now
+        for config, _ in list(self.held.values()):
+            self.release(config)
 
 
 def try_to_execute(config: RunConfig, device: str, data_folder: Path) -> Outcome:
@@ -49,7 +113,7 @@ def places(device: str, jobs: int | None) -> list[str]:
     return [gpus[number % len(gpus)] for number in range(jobs or len(gpus))]
 
 
-def outcomes_here(configs: Sequence[RunConfig], devices: Sequence[str], data_folder: Path) -> Iterator[Outcome]:
+def outcomes_here(configs: Iterable[RunConfig], devices: Sequence[str], data_folder: Path) -> Iterator[Outcome]:
     """Execute the runs in parallel processes of this machine; each outcome as it comes.
 
     devices: of the runs that go on at once, see `places`; a run takes one that no other has at the time.
@@ -58,29 +122,72 @@ def outcomes_here(configs: Sequence[RunConfig], devices: Sequence[str], data_fol
         n_jobs=len(devices), batch_size=1, pre_dispatch=len(devices), return_as="generator_unordered"
     )
     if len(set(devices)) == 1:
-        run = joblib.delayed(try_to_execute)
-        yield from parallel(run(config, devices[0], data_folder) for config in configs)
+        run = joblib.delayed(try_in_process)
+        with started(parallel, (run(config, devices[0], data_folder, os.getpid()) for config in configs)) as outcomes:
+            for outcome in outcomes:
+                yield outcome
         return
     with multiprocessing.Manager() as manager:
         free = manager.Queue()
         for device in devices:
             free.put(device)
         run = joblib.delayed(try_on_free_gpu)
-        yield from parallel(run(config, free, data_folder) for config in configs)
+        with started(parallel, (run(config, free, data_folder, os.getpid()) for config in configs)) as outcomes:
+            for outcome in outcomes:
+                yield outcome
 
 
-def try_on_free_gpu(config: RunConfig, free: multiprocessing.Queue, data_folder: Path) -> Outcome:
+@contextmanager
+def started(parallel: joblib.Parallel, calls: Iterable) -> Iterator[Iterator[Outcome]]:
+    """The results of the calls, as they come. Ctrl-C acts when the processes are started, and in none of them; whatever
+    ends the block ends them too, without a traceback of theirs and joblib's warning that they were busy."""
+    resource_tracker.ensure_running()  # else it is started below, and lets interrupts through
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        outcomes = parallel(calls)
+        try:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+            yield outcomes
+        finally:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", UserWarning)
+                outcomes.close()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def try_in_process(config: RunConfig, device: str, data_folder: Path, sweep: int) -> Outcome:
+    """Execute the run in a process of the sweep with that process id."""
+    end_with(sweep)
+    tqdm.set_lock(RLock())  # its own has a semaphore, of which Python complains when the process is killed
+    return try_to_execute(config, device, data_folder)
+
+
+@lru_cache(maxsize=1)
+def end_with(sweep: int) -> None:
+    """From now on this process ends when the sweep's has, be it killed: nobody would take the record of its run."""
+
+    def watch() -> None:
+        while os.getppid() == sweep:
+            time.sleep(1)
+        os._exit(1)
+
+    if os.getpid() != sweep:
+        Thread(target=watch, daemon=True).start()
+
+
+def try_on_free_gpu(config: RunConfig, free: multiprocessing.Queue, data_folder: Path, sweep: int) -> Outcome:
     """Execute the run on a GPU from the queue, and put it back."""
     device = free.get()
     try:
         with torch.cuda.device(device):  # so that its peak memory counts from the start of the run
-            return try_to_execute(config, device, data_folder)
+            return try_in_process(config, device, data_folder, sweep)
     finally:
         torch.cuda.empty_cache()  # the next run on this GPU is another process's
         free.put(device)
 
 
-def outcomes_on_cluster(configs: Sequence[RunConfig], address: str, device: str) -> Iterator[Outcome]:
+def outcomes_on_cluster(configs: Iterable[RunConfig], address: str, device: str) -> Iterator[Outcome]:
     """Execute the runs on the workers of a Dask cluster; each outcome as it comes.
 
     address: of its scheduler, such as tcp://10.0.0.1:8786. device: of every worker, by its name there. An encoded log
@@ -94,11 +201,13 @@ def outcomes_on_cluster(configs: Sequence[RunConfig], address: str, device: str)
     with distributed.Client(address, timeout=PATIENCE) as client:
         expected = code()
         check_workers(client, device, expected)
-        waiting, going = list(reversed(configs)), {}
-        while waiting or going:
+        waiting, going, more = iter(configs), {}, True
+        while more or going:
             # no more runs than workers: a run that waits on a worker that dies would be taken for the reason
-            while waiting and len(going) < len(client.nthreads()):
-                config = waiting.pop()
+            while more and len(going) < len(client.nthreads()):
+                if (config := next(waiting, None)) is None:
+                    more = False
+                    break
                 going[client.submit(try_on_worker, config, device, expected, pure=False)] = config
             for future in ended(going):
                 config = going.pop(future)
@@ -109,7 +218,7 @@ def outcomes_on_cluster(configs: Sequence[RunConfig], address: str, device: str)
                 if isinstance(outcome, Unfit):
                     tqdm.write(f"sent away: {outcome.reason}", file=sys.stderr)
                     client.retire_workers([outcome.worker])
-                    waiting.append(config)
+                    waiting, more = chain([config], waiting), True
                 else:
                     yield config, outcome
 

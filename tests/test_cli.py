@@ -430,13 +430,14 @@ def test_a_sweep_trains_every_run_once(command, places, tiny_profile, tmp_path):
     Per seed: base, single and multi for six models, GDCN and RankMixer, FFM, for DCNv2 both forms of Evidence III at
     both scales, three multi-embedding ablations at 2x and one of single embedding at both scales; without weight decay
     and at the largest, coupled and decoupled, DCNv2 with single and multi embedding and FFM; an ensemble of DNN and of
-    DCNv2, and DNN with a shared projection. What varies a generator is left out for a prepared log.
+    DCNv2, and DNN with a shared projection; DNN and DCNv2, single and multi, in lower precision. What varies a
+    generator is left out for a prepared log.
     """
     status, output, _ = command(*sweep(), *places, "--json")
     assert status == 0
     values = json.loads(output)
     assert values["results"] == str(tmp_path / "results")
-    assert values["runs"] == values["trained now"] == 2 * (8 * 3 + 1 + 2 * 2 + 3 + 2 + 3 * 3 + 3)
+    assert values["runs"] == values["trained now"] == 2 * (8 * 3 + 1 + 2 * 2 + 3 + 2 + 3 * 3 + 3 + 4)
     assert len(list(RunStore(tmp_path / "results").records())) == values["runs"]
     text = command(*sweep("scalability"), *places)[1]
     assert list(keys_and_values(text)) == list(values)

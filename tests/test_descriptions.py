@@ -151,6 +151,9 @@ def sources(**tables) -> pd.DataFrame:
 REGULARIZED = gains({("dcnv2", "plain", "SE"): {1: 0.0, 4: 0.001}, ("dcnv2", "unitary", "SE"): {1: 0.0, 4: -0.002}})
 CALLS = [("MultiEmbedding", 2, 20, 2), ("CrossNetwork", 2, 20, 2), ("linear", 1, 1, 2)]
 # every description -> a table, and what the text must say of it
+SPEED = pd.DataFrame(
+    {"participant": ["ours", "loop"], "ratio_median": [1.0, 1.5], "seconds_per_step": 0.2, "floor_seconds": 0.1}
+)
 CASES = {
     "toy": (of_toy, ["Small: from 7.7 to 6.3, seeds between 6.1 and 6.5", "Large: from 7.8 to 7.5", "2 seeds"]),
     "abundance": (of_fields, ["3.6 learned", "45 at init", "46 random", "2 of 2 fields", "b: 5.1 against 88"]),
@@ -195,6 +198,7 @@ CASES = {
     ),
     "alternatives": (lambda: ALTERNATIVES, ["At 4x", "DNN: single +0.0010 in 12 seconds, multi +0.0035 in 18 seconds"]),
     "changes": (lambda: CHANGES, ["rows shuffled, DNN single -0.0012 ± 0.0030", "DNN multi +0.0002 ± 0.0010"]),
+    "speed": (lambda: SPEED, ["1 case,", "loop: 1.5 to 1.5, median 1.5, 1 case", "dense floor: 2.0 to 2.0"]),
     "ledger": (lambda: LEDGER, ["2 claims", "8 hold, 3 undecided, 1 against", "the cure: 0 hold", "1 untested"]),
 }
 

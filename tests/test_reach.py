@@ -70,7 +70,7 @@ def make_record(
 ) -> RunRecord:
     """A record of the run that no run made.
 
-    auc: above 0.6 and a tenth for every seed. share: information abundance over that of random matrices, mean over the
+    auc: above 0.5 and a tenth for every seed. share: information abundance over that of random matrices, mean over the
     fields. law: 1 if sub-embeddings follow both fields, -1 if they go against both.
     """
     size, seed = config.embedding_size * config.num_sets, config.seed
@@ -84,7 +84,7 @@ def make_record(
         config=(replace(config, data=replace(config.data, name=dataset)) if dataset else config).to_json(),
         fields=[{"name": f"f{d}", "cardinality": d} for d in CARDINALITIES],
         parameters=parameters,
-        scores={"test_auc": 0.6 + seed / 10 + auc, "test_log_loss": 0.5, "best_epoch": 1},
+        scores={"test_auc": 0.5 + seed / 10 + auc, "test_log_loss": 0.5, "best_epoch": 1},
         epochs=[{"training_loss": [0.5], "validation_auc": 0.7, "measurements": {"information_abundance": [1.0] * 5}}],
         spectra={
             "side_by_side": spectra,

@@ -9,12 +9,15 @@ from hypothesis import strategies as st
 from paper_code.spectra import (
     effective_rank,
     effective_rank_of,
+    energy_dimensions_of,
     information_abundance,
     information_abundance_of,
     random_matrix,
+    random_singular_values,
     singular_values,
     stable_rank,
     stable_rank_of,
+    streamed_singular_values,
 )
 
 MEASURES = [information_abundance, effective_rank, stable_rank]
@@ -218,7 +221,7 @@ def test_zeros_have_singular_values():
     assert singular_values(np.zeros((4, 3))).tolist() == [0, 0, 0]
 
 
-@pytest.mark.parametrize("of", [information_abundance_of, effective_rank_of, stable_rank_of])
+@pytest.mark.parametrize("of", [information_abundance_of, effective_rank_of, stable_rank_of, energy_dimensions_of])
 @pytest.mark.parametrize("values", [[], [1, -0.5], [1, np.nan], [np.inf, 1], [[1, 2]], [0, 0]])
 def test_what_is_no_spectrum_is_refused(of, values):
     with pytest.raises(ValueError, match="singular value"):
@@ -235,3 +238,71 @@ def test_a_random_matrix_is_hardly_collapsed():
     # uniform on (-1, 1): mean 0 and variance 1/3; four standard errors of 200,000 entries
     assert abs(matrix.mean()) < 4 * (1 / 3 / matrix.size) ** 0.5
     assert abs(matrix.var() - 1 / 3) < 4 * (4 / 45 / matrix.size) ** 0.5
+
+
+@pytest.mark.parametrize("step", [1, 3, 7, 40, 400, 1000])
+def test_blocks_of_rows_have_the_singular_values_of_the_whole(step):
+    """Over twelve orders of magnitude, with the error of a decomposition at once: E'E would lose the lower half."""
+    spectrum = 10.0 ** -np.arange(13)
+    matrix = matrix_of_spectrum(spectrum, 400, 13, seed=5)
+    found = streamed_singular_values(matrix[start : start + step] for start in range(0, 400, step))
+    np.testing.assert_allclose(found, spectrum, rtol=1e-2)
+    np.testing.assert_allclose(found, singular_values(matrix), rtol=0, atol=1e-14)
+
+
+@settings(deadline=None, max_examples=60)
+@given(sizes, sizes, seeds, st.lists(st.integers(1, 5), max_size=4))
+def test_how_the_rows_are_cut_does_not_matter(rows, columns, seed, cuts):
+    matrix = gaussian(rows, columns, seed)
+    blocks = [block for block in np.split(matrix, sorted({cut for cut in cuts if cut < rows})) if len(block)]
+    found = streamed_singular_values(iter(blocks))
+    np.testing.assert_allclose(found, np.linalg.svd(matrix, compute_uv=False), rtol=1e-9, atol=1e-13)
+
+
+def test_what_are_no_blocks_is_refused():
+    for blocks, words in [
+        ([], "at least one block"),
+        ([np.ones((2, 3)), np.ones((2, 4))], "expected 3 columns as in the first block, found 4"),
+        ([np.ones((2, 3)), np.full((1, 3), np.nan)], "nan in row 0, column 0"),
+        ([np.ones(3)], "expected a matrix"),
+    ]:
+        with pytest.raises(ValueError, match=words):
+            streamed_singular_values(blocks)
+
+
+@pytest.mark.parametrize(
+    ("spectrum", "share", "dimensions"),
+    [([1, 0, 0], 0.99, 1), ([1, 1, 1, 1], 0.99, 4), ([1, 1, 1, 1], 0.5, 2), ([0.1, 3], 0.99, 1), ([1, 3], 0.99, 2)],
+)
+def test_dimensions_that_carry_a_share_of_the_energy(spectrum, share, dimensions):
+    assert energy_dimensions_of(spectrum, share) == dimensions
+
+
+@settings(deadline=None, max_examples=60)
+@given(sizes, sizes, seeds, st.floats(0.01, 0.999))
+def test_the_dimensions_left_out_hold_the_rest_of_the_energy(rows, columns, seed, share):
+    values = singular_values(gaussian(rows, columns, seed))
+    energy = (values**2).sum()
+    kept = energy_dimensions_of(values, share)
+    assert (values[:kept] ** 2).sum() >= share * energy * (1 - 1e-12)
+    assert (values[: kept - 1] ** 2).sum() < share * energy * (1 + 1e-12)
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(60, 4), (5, 5), (3, 20), (1, 1), (7, 1)])
+def test_singular_values_of_random_matrices_are_those_of_matrices_drawn(rows, columns):
+    """In the mean and in the standard deviation of each, within five standard errors of 4,000 draws."""
+    draws = 4_000
+    found = random_singular_values(rows, columns, draws, seed=0)
+    matrices = np.random.default_rng(1).standard_normal((draws, rows, columns))
+    expected = np.linalg.svd(matrices, compute_uv=False)
+    assert found.shape == expected.shape
+    error = np.sqrt(expected.var(axis=0) * 2 / draws)
+    assert (abs(found.mean(axis=0) - expected.mean(axis=0)) < 5 * error).all()
+    np.testing.assert_allclose(found.std(axis=0), expected.std(axis=0), rtol=5 * np.sqrt(1 / draws) * 1.5)
+
+
+def test_random_singular_values_are_drawn_by_seed_and_nearly_equal_for_many_rows():
+    found = random_singular_values(10_000_000, 8, 3, seed=0)
+    assert np.array_equal(found, random_singular_values(10_000_000, 8, 3, seed=0))
+    assert not np.array_equal(found, random_singular_values(10_000_000, 8, 3, seed=1))
+    np.testing.assert_allclose(found, 10_000_000**0.5, rtol=2e-3)

@@ -28,7 +28,7 @@ def tiny_config(seed=0, rows=2_000) -> RunConfig:
 
 
 def record_of(config: RunConfig) -> RunRecord:
-    return RunRecord(config.to_json(), [], 10, {"test_auc": 0.75}, [], {}, {})
+    return RunRecord(config.to_json(), [], 10, {"test_auc": 0.75, "best_epoch": 1}, [], {}, {})
 
 
 # Several GPUs of one machine
@@ -202,6 +202,9 @@ def test_a_cluster_gives_the_records_of_one_machine_though_a_worker_is_killed(tm
         failing = [tiny_config(seed=77, rows=5), replace(configs[0], data=DataConfig("mini", 0, 100, fingerprint="a"))]
         with pytest.raises(RuntimeError) as error:
             sweep([*failing, tiny_config(seed=5)], there, device="cpu", cluster=address)
+        of_another_sweep = there.claim(tiny_config(seed=6))
+        threading.Timer(2, lambda: there.release(tiny_config(seed=6), of_another_sweep)).start()
+        assert sweep([tiny_config(seed) for seed in (6, 7)], there, device="cpu", cluster=address) == 2
     assert [without_times(there.get(c)) for c in configs] == [without_times(here.get(c)) for c in configs]
     assert [there.get(c).provenance["threads"] for c in configs] == [1] * 5
     assert there.get(tiny_config(seed=5)) is not None

@@ -15,7 +15,8 @@ from pathlib import Path
 import numpy as np
 
 FORMAT_VERSION = 1
-KEYS = ("name", "rows", "test_rows", "threshold", "source", "fields")
+KEYS = {"name": str, "rows": int, "test_rows": int, "threshold": int, "source": dict, "fields": list}
+ROWS_AT_ONCE = 1 << 14
 
 
 @dataclass(frozen=True)
@@ -186,9 +187,19 @@ def load_click_log(folder: str | Path) -> ClickLog:
         raise ValueError(f"{path}: format {found!r}, expected {FORMAT_VERSION}; prepare the log again")
     if missing := [key for key in KEYS if key not in description]:
         raise ValueError(f"{path}: {', '.join(missing)} missing; prepare the log again")
-    ids = np.load(folder / "ids.npy", mmap_mode="c", allow_pickle=False)
-    labels = np.load(folder / "labels.npy", mmap_mode="c", allow_pickle=False)
-    fields = tuple(Field(f["name"], f["cardinality"]) for f in description["fields"])
+    for key, kind in KEYS.items():
+        if type(description[key]) is not kind:
+            raise ValueError(
+                f"{path}: {key} is {description[key]!r:.40}, expected {kind.__name__}; prepare the log again"
+            )
+    try:
+        fields = tuple(Field(f["name"], f["cardinality"]) for f in description["fields"])
+        in_range = all(0 < field.cardinality <= 2**31 for field in fields)
+    except (KeyError, TypeError):
+        in_range = False
+    if not in_range:
+        raise ValueError(f"{path}: a field without a name or a positive cardinality; prepare the log again")
+    ids, labels = (mapped(folder / f"{name}.npy") for name in ("ids", "labels"))
     expected = (description["rows"], len(fields))
     if (ids.shape, ids.dtype, labels.shape, labels.dtype) != (expected, np.int32, expected[:1], np.uint8):
         raise ValueError(
@@ -204,3 +215,32 @@ def load_click_log(folder: str | Path) -> ClickLog:
         source=description["source"],
         test_rows=description["test_rows"],
     )
+
+
+def mapped(path: Path) -> np.ndarray:
+    """The array of the file, memory-mapped. Raises ValueError, which names the file, if it holds none."""
+    try:
+        return np.load(path, mmap_mode="c", allow_pickle=False)
+    except (ValueError, EOFError) as error:
+        raise ValueError(f"{path}: not an array, or cut short ({error}); prepare the log again") from None
+
+
+def check_rows(log: ClickLog, folder: Path) -> None:
+    """Read all rows of an encoded log: raises ValueError, which names the file, row and field, if an id is not below
+    its field's cardinality or a label is not 0 or 1."""
+    cardinalities = np.array(log.cardinalities, np.uint32)
+    for start in range(0, log.rows, ROWS_AT_ONCE):
+        block = log.ids[start : start + ROWS_AT_ONCE].view(np.uint32)  # as which negative ids are large
+        if (block.max(axis=0) >= cardinalities).any():
+            row, number = np.argwhere(block >= cardinalities)[0]
+            raise ValueError(
+                f"{folder / 'ids.npy'}: id {log.ids[start + row, number]} of field {log.fields[number].name} in row "
+                f"{start + row} (from 0), expected 0 to {cardinalities[number] - 1}; prepare the log again"
+            )
+    wrong = np.flatnonzero(log.labels > 1)
+    if len(wrong):
+        row = wrong[0]
+        raise ValueError(
+            f"{folder / 'labels.npy'}: label {log.labels[row]} in row {row} (from 0), expected 0 or 1; "
+            "prepare the log again"
+        )

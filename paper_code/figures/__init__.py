@@ -1,7 +1,7 @@
 """One function per figure: records in, matplotlib Figure out, with the table of the numbers it shows.
 
 `style`: one look for all, and what several figures share; `paper`: the figures of the paper; `scrutiny`: those of our
-own chapters.
+own chapters; `speed`: that of the benchmarks.
 """
 
 from paper_code.figures.paper import (
@@ -41,6 +41,7 @@ from paper_code.figures.scrutiny import (
     published_figure,
     reach_figure,
 )
+from paper_code.figures.speed import speed_figure
 from paper_code.figures.style import (
     ANSWERS,
     BASE_LINE,
@@ -149,6 +150,7 @@ __all__ = [
     "small_multiples",
     "sorted_lines",
     "spectra_figure",
+    "speed_figure",
     "style",
     "toy_figure",
     "trace",

@@ -32,6 +32,7 @@ from paper_code.models import build_model
 from paper_code.reach import alternatives_table, map_summary, map_table
 from paper_code.released import changes_table
 from paper_code.runs import RunRecord, RunStore
+from paper_code.speed import training_speed
 
 NOTEBOOKS = sorted(BOOK_FOLDER.glob("*.ipynb"))
 TRAINABLE = [path for path in NOTEBOOKS if path.stem != "real_rows"]  # its rows are not part of the project
@@ -87,6 +88,7 @@ FIGURES = {
     "reach_alternatives": lambda: figures.alternatives_figure(
         alternatives_table(on_both("alternatives"), trials(RESULTS_FOLDER))
     ),
+    "speed": lambda: figures.speed_figure(training_speed()),
     "newer_scalability": lambda: figures.scalability_figure(records_of("newer", CRITEO)),
     "newer_law": lambda: figures.law_figure(
         *(Runs(records_of("newer", CRITEO)).records_of(model) for model in ("gdcn", "rankmixer"))
@@ -99,6 +101,7 @@ OF_REAL_ROWS = {
         of_model("ffm", records_of("few_rows", REAL)), largest("few_rows", dataset=REAL)
     ),
 }
+MEASURED = ["notebooks", "runs", "benchmark_training", "benchmark_encoding"]
 TABLES = ["table1_criteo_like", "table1_avazu_like", "table2", "table3", "table4"]
 # by the notebooks at their defaults, but for the real rows
 TRAINED = {CRITEO: BOOK[CRITEO], AVAZU: ["tables", "optimizer", "map", "alternatives"]}
@@ -231,7 +234,7 @@ def test_the_committed_figures_and_tables_are_those_of_the_book():
     folder = project_path("figures")
     names = {*FIGURES, *OF_REAL_ROWS}
     assert {path.stem for path in folder.glob("*.svg")} == {path.stem for path in folder.glob("*.png")} == names
-    assert {path.stem for path in (folder / "data").glob("*.csv")} == names.union(TABLES, ["notebooks", "runs"])
+    assert {path.stem for path in (folder / "data").glob("*.csv")} == names.union(TABLES, MEASURED)
     assert sorted(pd.read_csv(folder / "data" / "notebooks.csv")["notebook"]) == [path.stem for path in NOTEBOOKS]
 
 
