@@ -5,27 +5,20 @@ loop over the sets on a CPU and three times as fast on a GPU, and DNN and DCNv2 
 what the products and the memory traffic of a dense step take at the rates of the machine.
 """
 
-import math
 from collections.abc import Sequence
 
-import numpy as np
 import pandas as pd
 
 from paper_code.claims import SIGNIFICANT_AUC, Runs
-from paper_code.data.click_log import rows_of_share
-from paper_code.experiments import PAPER_MODELS, project_path
+from paper_code.experiments import project_path
 from paper_code.models import MODEL_LABELS
-from paper_code.published import STATISTICS
 from paper_code.runs import RunRecord
 from paper_code.tables import PLAIN, half_interval
-from paper_code.training import TrainingConfig
 
 LIBRARIES = {"deepctr-torch": "DeepCTR-Torch", "fuxictr": "FuxiCTR"}
 PARTICIPANTS = {"ours": "ours", "dense": "ours, nothing deferred", "loop": "loop over sets"} | LIBRARIES
 MINIMUM_RATIO = {"library": 2.0, "loop, cpu": 1.0, "loop, cuda": 3.0}
 MAXIMUM_OVER_FLOOR = 1.5
-RUNS_OF_A_TABLE = 3  # of every model and size, by different random initialisation (Appendix C.2)
-LEAST_EPOCHS = TrainingConfig.patience + 1  # that the protocol allows: the first is the best
 
 
 def training_speed(device: str = "auto") -> pd.DataFrame:
@@ -130,30 +123,6 @@ def precision_text(table: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def grid_cost(table: pd.DataFrame, dataset: str) -> pd.DataFrame:
-    """What Table 3 or 4 costs on the benchmark's machine: a row per model and embedding with seconds per step at every
-    scale, and the hours of all its runs, three of each, of `LEAST_EPOCHS` epochs.
-
-    dataset: Criteo (Table 3) or Avazu (Table 4). Evaluation, a ninth of the rows forward only, is not counted.
-    """
-    steps = math.ceil(rows_of_share(int(STATISTICS[dataset]["rows"]), 8, 10) / TrainingConfig.batch_size)
-    ours = table[(table["dataset"] == dataset) & (table["participant"] == "ours") & table["model"].isin(PAPER_MODELS)]
-    wide = ours.pivot_table(index=["model", "embedding"], columns="scale", values="seconds_per_step", sort=False)
-    runs = RUNS_OF_A_TABLE * LEAST_EPOCHS * steps / 3600
-    return wide.assign(hours=wide.sum(axis=1) * runs).reset_index()
-
-
-def grid_cost_text(table: pd.DataFrame) -> pd.DataFrame:
-    """`grid_cost` as text."""
-    scales = [column for column in table if isinstance(column, int)]
-    text = {"model": [MODEL_LABELS[name] for name in table["model"]], "embedding": list(table["embedding"])}
-    for scale in scales:
-        text["base" if scale == 1 else f"{scale}x"] = [
-            "-" if np.isnan(value) else f"{1e3 * value:,.0f} ms" for value in table[scale]
-        ]
-    return pd.DataFrame(text | {"all runs": [f"{hours:,.0f} h" for hours in table["hours"]]})
-
-
 def encoding_text() -> pd.DataFrame:
     """The benchmark of encoding as text: a row for a tenth of the file, for all of it, and for what they project for
     Criteo at full size."""
@@ -171,20 +140,3 @@ def encoding_text() -> pd.DataFrame:
             "over row by row": [f"{table['ratio'].iloc[0]:.0f} times as fast", "", ""],
         }
     )
-
-
-def gpu_cost_html(gpus: Sequence[int] = (1, 8)) -> str:
-    """What both tables cost on so many GPUs of the kind that was measured, a paragraph; it says so if none was."""
-    measured = training_speed("cuda")
-    if measured.empty:
-        return (
-            "<p>On a GPU no step has been measured at these sizes yet, so this page has no number for one or eight of "
-            "them: <code>python tests/benchmarks/training.py --device cuda --participants ours --scales 1,2,3,4,10 "
-            "--csv FILE</code> measures Table 3's, with <code>--dataset Avazu</code> Table 4's.</p>"
-        )
-    hours = {name: grid_cost(measured, name)["hours"].sum() for name in STATISTICS}
-    parts = [
-        f"{count} of them: " + ", ".join(f"{name} {all_runs / count:,.1f} h" for name, all_runs in hours.items())
-        for count in gpus
-    ]
-    return f"<p>On GPUs ({measured['hardware'].iloc[0]}), steps measured there, one run a GPU. {'; '.join(parts)}.</p>"

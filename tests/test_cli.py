@@ -19,7 +19,7 @@ from paper_code.published import STATISTICS
 from paper_code.runs import RunStore
 from paper_code.training import TrainingConfig
 
-COMMANDS = ["prepare", "train", "sweep", "toy"]
+COMMANDS = ["prepare", "train", "sweep", "toy", "diagnose"]
 ROWS = 300
 
 

@@ -1,12 +1,12 @@
-"""The benchmark's table: what it says of the goals and of the cost of the paper's tables, on numbers made by hand."""
+"""The benchmark's table: what it says of the goals, on numbers made by hand."""
 
 import pandas as pd
 import pytest
 from matplotlib import pyplot as plt
 
-from paper_code import figures, speed
-from paper_code.experiments import PAPER_MODELS, records_of
-from paper_code.speed import goals_table, gpu_cost_html, grid_cost, grid_cost_text, precision_table, speed_text
+from paper_code import figures
+from paper_code.experiments import records_of
+from paper_code.speed import goals_table, precision_table, speed_text
 
 ROW = {"dataset": "Criteo", "device": "cpu", "hardware": "a processor", "floor_seconds": 0.1, "peak_mib": 1000}
 ROW |= {"deferred_floor_seconds": 0.05, "samples_per_second": 20480.0}
@@ -67,42 +67,6 @@ def test_the_figure_has_a_mark_for_every_ratio():
     assert right.lines[0].get_xdata().tolist() == pytest.approx([1, 1.6, 9, 9])
     assert data is TABLE
     plt.close(figure)
-
-
-def test_the_cost_of_a_table_by_hand():
-    """Table 3: 45.8 million rows, 8 of 10 for training, batches of 2048, three runs of four epochs."""
-    table = grid_cost(TABLE, "Criteo").set_index(["model", "embedding"])
-    steps = 17_891  # 36.64 million rows, rounded up
-    assert table["hours"]["dnn", "SE"] == pytest.approx(0.1 * steps * 3 * 4 / 3600)
-    assert table["hours"]["ipnn", "ME"] == pytest.approx(0.9 * steps * 3 * 4 / 3600)
-    text = grid_cost_text(table.reset_index())
-    assert list(text.columns) == ["model", "embedding", "base", "10x", "all runs"]
-    assert list(text["base"]) == ["100 ms", "-", "900 ms", "-"]
-
-
-def test_the_measured_grid_is_complete():
-    """All that the page on costs adds up: six models, every size, as in Tables 3 and 4."""
-    measured = speed.training_speed()
-    for dataset, missing in (("Criteo", set()), ("Avazu", {("nfwfm", "SE", 10), ("nfwfm", "ME", 10)})):
-        ours = measured[(measured["dataset"] == dataset) & (measured["participant"] == "ours")]
-        found = set(zip(ours["model"], ours["embedding"], ours["scale"], strict=True))
-        grid = {(model, "SE", scale) for model in PAPER_MODELS for scale in (1, 2, 3, 4, 10)}
-        grid |= {(model, "ME", scale) for model in PAPER_MODELS for scale in (2, 3, 4, 10)}
-        assert grid - missing <= found
-        assert not missing & found
-
-
-def test_without_a_gpu_measurement_the_page_says_so(monkeypatch):
-    monkeypatch.setattr(speed, "training_speed", lambda device="auto": TABLE[:0])
-    assert "has no number" in gpu_cost_html()
-
-
-def test_with_one_the_cost_is_divided_among_the_gpus(monkeypatch):
-    avazu = TABLE.assign(dataset="Avazu")
-    monkeypatch.setattr(speed, "training_speed", lambda device="auto": pd.concat([TABLE, avazu]))
-    hours = grid_cost(TABLE, "Criteo")["hours"].sum()
-    assert f"1 of them: Criteo {hours:,.1f} h" in gpu_cost_html()
-    assert f"8 of them: Criteo {hours / 8:,.1f} h" in gpu_cost_html()
 
 
 def test_the_effect_of_lower_precision_is_the_mean_difference_by_seed():
