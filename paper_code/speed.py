@@ -137,6 +137,6 @@ def encoding_text() -> pd.DataFrame:
             "rows/s": [f"{rate:,.0f}" for rate in table["rows"] / table["seconds"]],
             "peak memory": [f"{memory / 1e9:.1f} GB" for memory in table["memory"]],
             "temporary disk": [f"{disk / 1e9:.1f} GB" for disk in table["disk"]],
-            "over row by row": [f"{table['ratio'].iloc[0]:.0f} times as fast", "", ""],
+            "over row by row": [f"{table['ratio'].iloc[0]:.1f} times as fast", "", ""],
         }
     )
