@@ -54,11 +54,17 @@ class Page:
         plt.close(figure)
         display({"image/svg+xml": svg, "text/plain": description}, raw=True)
 
-    def sources(self, name: str, records: Sequence[RunRecord] = (), chart: dict | None = None) -> HTML:
+    def sources(
+        self,
+        name: str,
+        records: Sequence[RunRecord] = (),
+        chart: dict | None = None,
+        made_by: str = "the notebook, from nothing",
+    ) -> HTML:
         """What stands below a figure: links to its files, the command that makes it, and where its runs come from.
 
         The links are those of the built book, which has `figures/` beside its pages. records: those that the figure
-        shows. chart: a Vega-Lite specification of the interactive figure that takes its place where JavaScript runs.
+        shows; made_by: what its numbers come from, if from none. chart: a Vega-Lite specification of the interactive figure that takes its place where JavaScript runs.
         """
         files = {
             "data (CSV)": f"figures/data/{name}.csv",
@@ -68,7 +74,7 @@ class Page:
         } | ({"all runs (CSV)": "figures/data/runs.csv"} if records else {})
         links = " · ".join(f'<a href="{path}" download>{label}</a>' for label, path in files.items())
         anew = "<p>It reads the stored records; with <code>-p results_dir _build/runs</code> it trains anew.</p>"
-        facts = {"made by": "the notebook, from nothing"}
+        facts = {"made by": made_by}
         if records:
             facts = {"profile": self.profile} | provenance(records)
         rows = "".join(f"<dt>{label}</dt><dd>{escape(text)}</dd>" for label, text in facts.items())
