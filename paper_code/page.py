@@ -64,7 +64,8 @@ class Page:
         """What stands below a figure: links to its files, the command that makes it, and where its runs come from.
 
         The links are those of the built book, which has `figures/` beside its pages. records: those that the figure
-        shows; made_by: what its numbers come from, if from none. chart: a Vega-Lite specification of the interactive figure that takes its place where JavaScript runs.
+        shows. made_by: what its numbers come from, if from none. chart: a Vega-Lite specification of the interactive
+        figure that takes its place where JavaScript runs.
         """
         files = {
             "data (CSV)": f"figures/data/{name}.csv",

@@ -23,11 +23,8 @@ NOTEBOOKS = sorted(path.stem for path in BOOK_FOLDER.glob("*.ipynb"))
 PAGES = sorted([*NOTEBOOKS, *(path.stem for path in BOOK_FOLDER.glob("*.md")), "genindex", "search"])
 INTERACTIVE = ["fig03_interaction_collapse", "fig04_toy", "fig08_scalability", "table3_fig10", "table4_fig11"]
 NOT_MEASURED = {"fig07_architecture"}  # its figure is a drawing
-NOT_OF_RECORDS = {
-    "fig04_toy",
-    "fig07_architecture",
-    "consistency",
-}  # their figures are made by the notebook, from nothing
+# their figures are made by the notebook, from nothing, or from a benchmark
+NOT_OF_RECORDS = {"fig04_toy", "fig07_architecture", "consistency", "speed"}
 STATIC_FIGURES = "article figure svg[role=img]"
 CHART = ".vega-embed svg"
 TOOLTIP = "#vg-tooltip-element"
