@@ -19,7 +19,7 @@ from paper_code.models import build_model
 from paper_code.regularizers import Penalty
 from paper_code.runs import DATA_FOLDER, RunConfig, RunRecord, cpu_threads, load_data
 from paper_code.sizes import BYTES, TRAINING_COPIES
-from paper_code.training import find_device, keep_freed_memory, seeded, train_epoch
+from paper_code.training import find_device, keep_freed_memory, make_optimizer, seeded, train_epoch
 
 MEASURED_STEPS = 16
 """Steps of a measurement before it looks at the clock; as many as between two updates of a whole table on a CPU."""
@@ -46,11 +46,7 @@ def seconds_per_step(
         config.model, cardinalities, config.embedding_size, config.num_sets, config.seed, **config.options
     ).to(found)
     penalty = Penalty(config.regularizer, model).to(found) if config.regularizer else None
-    parameters = [*model.parameters(), *(penalty.parameters() if penalty else [])]
-    algorithm = torch.optim.AdamW if config.training.decoupled else torch.optim.Adam
-    optimizer = algorithm(
-        parameters, config.training.learning_rate, weight_decay=config.training.weight_decay, fused=True
-    )
+    optimizer = make_optimizer(model, penalty, config.training)
     batches = torch.arange(rows).split(config.training.batch_size)
     torch.set_flush_denormal(True)
     if found.type == "cpu":

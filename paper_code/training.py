@@ -124,11 +124,9 @@ def fit(
         keep_freed_memory()
     ids, labels = resident(torch.from_numpy(log.ids), device), resident(torch.from_numpy(log.labels), device)
     model.to(device)
-    parameters = list(model.parameters())
     if penalty is not None:
-        parameters += penalty.to(device).parameters()
-    algorithm = torch.optim.AdamW if config.decoupled else torch.optim.Adam
-    optimizer = algorithm(parameters, lr=config.learning_rate, weight_decay=config.weight_decay, fused=True)
+        penalty.to(device)
+    optimizer = make_optimizer(model, penalty, config)
     train_rows = torch.from_numpy(split.train).to(ids.device)
     shuffler = torch.Generator().manual_seed(seed)
     epochs, best_auc, best_epoch, best_weights = [], -math.inf, 0, None
@@ -162,6 +160,13 @@ def fit(
         model.load_state_dict(best_weights)
         test_auc, test_loss = scores(log.labels[split.test], predict(model, ids, split.test, device))
     return Fit(epochs, best_epoch, test_auc, test_loss)
+
+
+def make_optimizer(model: nn.Module, penalty: nn.Module | None, config: TrainingConfig) -> torch.optim.Adam:
+    """The protocol's optimizer of all parameters, which are already where they are trained."""
+    parameters = [*model.parameters(), *(penalty.parameters() if penalty is not None else [])]
+    algorithm = torch.optim.AdamW if config.decoupled else torch.optim.Adam
+    return algorithm(parameters, lr=config.learning_rate, weight_decay=config.weight_decay, fused=True)
 
 
 def train_epoch(

@@ -27,7 +27,6 @@ On a machine that does other work as well, CPU seconds tell more than seconds.
 """
 
 import argparse
-import csv
 import itertools
 import math
 import multiprocessing
@@ -45,6 +44,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 import polars as pl
 from tqdm import tqdm
 
@@ -278,10 +278,7 @@ def main() -> None:
     )
     if options.csv:
         options.csv.parent.mkdir(parents=True, exist_ok=True)
-        with options.csv.open("w", newline="") as file:
-            writer = csv.DictWriter(file, rows[0])
-            writer.writeheader()
-            writer.writerows(rows)
+        pd.DataFrame(rows).to_csv(options.csv, index=False)
 
 
 if __name__ == "__main__":

@@ -31,7 +31,6 @@ step done densely, which ours, deferring updates, can undercut; "deferred" that 
 """
 
 import argparse
-import csv
 import importlib
 import math
 import multiprocessing
@@ -46,6 +45,7 @@ from types import ModuleType
 from typing import NamedTuple
 from unittest.mock import patch
 
+import pandas as pd
 import torch
 from roofline import Rates, count_flops, floors, measure_rates, wait
 from torch import Tensor, nn
@@ -363,10 +363,7 @@ def main() -> None:
             rows.append(row | setting)
         if options.csv:
             options.csv.parent.mkdir(parents=True, exist_ok=True)
-            with options.csv.open("w", newline="") as file:
-                writer = csv.DictWriter(file, rows[0])
-                writer.writeheader()
-                writer.writerows(rows)
+            pd.DataFrame(rows).to_csv(options.csv, index=False)
     if not all(row["in_turn"] for row in rows):
         print("* too large for one process: one after the other; a drift of the machine's speed is in the ratio")
 
