@@ -31,6 +31,7 @@ step done densely, which ours, deferring updates, can undercut; "deferred" that 
 """
 
 import argparse
+import gc
 import importlib
 import math
 import multiprocessing
@@ -187,33 +188,32 @@ def trainer(name: str, case: Case, ids: Tensor, labels: Tensor) -> Callable[[int
     return train
 
 
-def measure(case: Case, names: list[str], device: str, rounds: int, seconds: float) -> list[Timing]:
+def measure(case: Case, names: list[str], device: torch.device, rounds: int, seconds: float) -> list[Timing]:
     """The timing of each of the participants, in turn; seconds: about what a participant trains in a round."""
-    found = find_device(device)
     torch.set_flush_denormal(True)  # the settings of `paper_code.training.fit`, for all
-    if found.type == "cpu":
+    if device.type == "cpu":
         keep_freed_memory()
-    ids, labels = skewed_log(case.dataset, found)
+    ids, labels = skewed_log(case.dataset, device)
     trainers, steps, peaks = [], [], []
     for name in names:
         builder(name)  # what it imports is not part of its memory
         reset_peak_memory()
-        before = peak_bytes(found)
+        before = peak_bytes(device)
         train = trainer(name, case, ids, labels)
-        time_steps(train, 1, found)
+        time_steps(train, 1, device)
         if name == "ours":
-            count = affordable_steps(train, seconds, found)
-            time_steps(train, min(count, *OURS_STEPS), found)  # the peak of memory
+            count = affordable_steps(train, seconds, device)
+            time_steps(train, min(count, *OURS_STEPS), device)  # the peak of memory
         else:
-            a_step = time_steps(train, 1, found)  # with gradients, moments and activations at once: the peak of memory
+            a_step = time_steps(train, 1, device)  # with gradients, moments and activations at once: the peak of memory
             count = max(1, min(BATCHES, int(seconds / a_step)))
         trainers.append(train)
         steps.append(count)
-        peaks.append(peak_bytes(found) - before)
+        peaks.append(peak_bytes(device) - before)
     for train in trainers:
-        time_steps(train, 1, found)  # gets anew what `reset_peak_memory` gave back
+        time_steps(train, 1, device)  # gets anew what `reset_peak_memory` gave back
     turns = [
-        [time_steps(train, count, found) for train, count in zip(trainers, steps, strict=True)] for _ in range(rounds)
+        [time_steps(train, count, device) for train, count in zip(trainers, steps, strict=True)] for _ in range(rounds)
     ]
     return [Timing(list(times), *rest) for times, *rest in zip(zip(*turns, strict=True), steps, peaks, strict=True)]
 
@@ -238,20 +238,25 @@ def peak_bytes(device: torch.device) -> int:
     return torch.cuda.max_memory_allocated(device) if device.type == "cuda" else peak_memory()
 
 
-def in_process(function: Callable, *arguments):
-    """The function's result, from a process of its own: it starts with the memory empty and leaves none behind."""
+def isolated(device: torch.device, function: Callable, *arguments):
+    """The function's result, with memory that was empty before. For a CPU's, which is counted by process, in one of its
+    own; a GPU counts what PyTorch takes, so that none need be started."""
+    if device.type == "cuda":
+        gc.collect()
+        torch.cuda.empty_cache()
+        return function(*arguments)
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
         return pool.submit(function, *arguments).result()  # an error, not a wait, if the process runs out of memory
 
 
-def compare(case: Case, parameters: dict[str, int], rates: Rates, device: str, *how) -> list[dict]:
+def compare(case: Case, parameters: dict[str, int], rates: Rates, device: torch.device, *how) -> list[dict]:
     """A row of the table for every participant, whose parameters these are; how: as `measure`."""
     names = list(parameters)
     in_turn = sum(parameters.values()) * 4 * 4 < TOGETHER  # weight, gradient and two moments; float32
     if in_turn:
-        timings = in_process(measure, case, names, device, *how)
+        timings = isolated(device, measure, case, names, device, *how)
     else:
-        timings = [in_process(measure, case, [name], device, *how)[0] for name in names]
+        timings = [isolated(device, measure, case, [name], device, *how)[0] for name in names]
     flops = count_flops(case.model, *case.sizes, BATCH)
     floor, deferred_floor = floors(flops, parameters["ours"], rates)
     rows = []
@@ -338,7 +343,7 @@ def main() -> None:
         check_parameters(case, parameters[case])
         check_loop(case)
     device = find_device(options.device)
-    rates = in_process(measure_rates, device)
+    rates = isolated(device, measure_rates, device)
     setting = {
         "hardware": torch.cuda.get_device_name(device) if device.type == "cuda" else processor(),
         "device": device.type,
@@ -358,7 +363,7 @@ def main() -> None:
     )
     rows = []
     for case, of_case in parameters.items():
-        for row in compare(case, of_case, rates, options.device, options.rounds, options.seconds):
+        for row in compare(case, of_case, rates, device, options.rounds, options.seconds):
             print(line(row), flush=True)
             rows.append(row | setting)
         if options.csv:
