@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from tqdm import tqdm
 
+from paper_code.cuda_graph import WORTH, replayed
 from paper_code.data.click_log import ClickLog, Split
 from paper_code.deferral import WINDOW, deferred, is_large
 
@@ -166,7 +167,9 @@ def make_optimizer(model: nn.Module, penalty: nn.Module | None, config: Training
     """The protocol's optimizer of all parameters, which are already where they are trained."""
     parameters = [*model.parameters(), *(penalty.parameters() if penalty is not None else [])]
     algorithm = torch.optim.AdamW if config.decoupled else torch.optim.Adam
-    return algorithm(parameters, lr=config.learning_rate, weight_decay=config.weight_decay, fused=True)
+    on_gpu = parameters[0].is_cuda  # where its steps may be part of a CUDA graph
+    options = {"lr": config.learning_rate, "weight_decay": config.weight_decay}
+    return algorithm(parameters, **options, fused=True, capturable=on_gpu)
 
 
 def train_epoch(
@@ -185,24 +188,33 @@ def train_epoch(
     if len(batches) > 1 and len(batches[-1]) == 1:
         batches = batches[:-1]  # batch normalisation has no variance over one row
     of_members = getattr(model, "member_logits", lambda batch: model(batch).unsqueeze(1))
-    defer = is_large(model, device)
+
+    def step(rows: Tensor, batch: Tensor) -> Tensor:
+        batch = batch.to(device)
+        with torch.autocast(device.type, torch.bfloat16, enabled=mixed_precision):
+            logits = of_members(batch)
+        if mixed_precision:
+            logits = logits.float()
+        loss = cross_entropy(logits, labels[rows].to(device, logits.dtype))
+        optimizer.zero_grad()
+        (loss if penalty is None else loss + penalty(model, batch)).backward()
+        optimizer.step()
+        return loss.detach() / logits.shape[1]
+
     losses = []
-    for first in range(0, len(batches), WINDOW):
-        window = batches[first : first + WINDOW]
-        ids_of_window = [ids[rows] for rows in window]
-        with deferred(model, optimizer, ids_of_window) if defer else nullcontext(ids_of_window) as inputs:
-            for rows, batch in zip(window, inputs, strict=True):
-                batch = batch.to(device)
-                with torch.autocast(device.type, torch.bfloat16, enabled=mixed_precision):
-                    logits = of_members(batch)
-                if mixed_precision:
-                    logits = logits.float()
-                loss = cross_entropy(logits, labels[rows].to(device, logits.dtype))
-                optimizer.zero_grad()
-                (loss if penalty is None else loss + penalty(model, batch)).backward()
-                optimizer.step()
-                losses.append(loss.detach() / logits.shape[1])
-                bar.update()
+    if ids.is_cuda and penalty is None and len(batches) >= WORTH:
+        for loss in replayed(lambda rows: step(rows, ids[rows]), batches):
+            losses.append(loss)
+            bar.update()
+    else:
+        defer = is_large(model, device)
+        for first in range(0, len(batches), WINDOW):
+            window = batches[first : first + WINDOW]
+            ids_of_window = [ids[rows] for rows in window]
+            with deferred(model, optimizer, ids_of_window) if defer else nullcontext(ids_of_window) as inputs:
+                for rows, batch in zip(window, inputs, strict=True):
+                    losses.append(step(rows, batch))
+                    bar.update()
     return torch.stack(losses).cpu().numpy()
 
 

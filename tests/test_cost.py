@@ -123,18 +123,20 @@ def test_steps_are_those_of_training(monkeypatch):
     seen = []
     true_epoch = cost.train_epoch
 
-    def watched(model, penalty, optimizer, ids, labels, batches, device, bar):
-        seen.append((type(optimizer).__name__, penalty is not None, [len(batch) for batch in batches]))
+    def watched(model, penalty, optimizer, ids, labels, batches, device, bar, precision):
+        seen.append((type(optimizer).__name__, penalty is not None, precision, [len(batch) for batch in batches]))
         assert all(int(ids[:, field].max()) < size for field, size in enumerate(CARDINALITIES))
-        return true_epoch(model, penalty, optimizer, ids, labels, batches, device, bar)
+        return true_epoch(model, penalty, optimizer, ids, labels, batches, device, bar, precision)
 
     monkeypatch.setattr(cost, "train_epoch", watched)
     config = config_of(model="dcnv2", size=2)
     config = replace(
-        config, training=replace(config.training, decoupled=True), regularizer=RegularizerConfig("unitary", 1e-5)
+        config,
+        training=replace(config.training, decoupled=True, mixed_precision=True),
+        regularizer=RegularizerConfig("unitary", 1e-5),
     )
     assert 0 < seconds_per_step(config, CARDINALITIES, "cpu", at_least=0) < 10
-    assert seen == [("AdamW", True, [100] * 2), ("AdamW", True, [100] * 16)]
+    assert seen == [("AdamW", True, True, [100] * 2), ("AdamW", True, True, [100] * 16)]
 
 
 # The command

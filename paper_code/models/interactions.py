@@ -12,12 +12,14 @@ import torch
 from torch import Tensor, nn
 
 from paper_code.models.layers import (
+    Chosen,
     CrossLayer,
     GatedCrossLayer,
     HiddenBlock,
     MixerBlock,
     SetBatchNorm,
     SetLinear,
+    WideProduct,
     rows_linear,
     rows_of_sets,
 )
@@ -51,7 +53,7 @@ class InnerProducts(nn.Module):
         self.out_features = len(self.pairs) + (0 if self.products_only else num_fields * embedding_size)
 
     def forward(self, embeddings: Tensor) -> Tensor:
-        products = (embeddings @ embeddings.transpose(2, 3)).flatten(2)[:, :, self.pairs]
+        products = Chosen.apply((embeddings @ embeddings.transpose(2, 3)).flatten(2), self.pairs)
         return products if self.products_only else torch.cat([embeddings.flatten(2), products], dim=2)
 
 
@@ -72,7 +74,7 @@ class FieldWeightedProducts(nn.Module):
 
     def forward(self, embeddings: Tensor) -> Tensor:
         e = by_coordinate(embeddings)
-        products = (self.weight @ e * e).sum(dim=1)
+        products = (WideProduct.apply(self.weight, e) * e).sum(dim=1)
         return self.dropout(self.norm(products.unflatten(1, (-1, self.out_features)).transpose(0, 1)))
 
 
@@ -118,7 +120,7 @@ class CompressedLayer(nn.Module):
 
     def forward(self, x0: Tensor, x: Tensor) -> Tensor:
         """(sets, fields, batch * K) and (sets, in, batch * K) -> (sets, out, batch * K)."""
-        over_fields = (self.weight.flatten(1, 2) @ x0).unflatten(1, self.weight.shape[1:3])
+        over_fields = WideProduct.apply(self.weight.flatten(1, 2), x0).unflatten(1, self.weight.shape[1:3])
         return torch.relu((over_fields * x.unsqueeze(1)).sum(dim=2) + self.bias.unsqueeze(2))
 
 
@@ -288,7 +290,7 @@ class FieldAwareProducts(nn.Module):
 
     def forward(self, embeddings: Tensor) -> Tensor:
         parts = embeddings.unflatten(3, (-1, self.sub_size)).flatten(2, 3)
-        return (parts[:, :, self.there] * parts[:, :, self.back]).sum(dim=(2, 3)).unsqueeze(2)
+        return (Chosen.apply(parts, self.there) * Chosen.apply(parts, self.back)).sum(dim=(2, 3)).unsqueeze(2)
 
     @staticmethod
     def sub_embedding_size(num_fields: int, embedding_size: int) -> int:

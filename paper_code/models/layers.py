@@ -175,6 +175,56 @@ def mix_tokens(x: Tensor) -> Tensor:
     return x.unflatten(3, (x.shape[1], -1)).transpose(1, 3).flatten(3)
 
 
+class WideProduct(torch.autograd.Function):
+    """W X for every set, of a small W and a wide X: (sets, out, in) and (sets, in, columns) -> (sets, out, columns).
+
+    W's gradient has few elements, each a long sum. On a GPU the batched product gives each block of elements to one of
+    its many processors, and most have none; here the sums are taken in parts. A single product does so itself.
+    """
+
+    PARTS = 16
+
+    @staticmethod
+    def forward(ctx, weight: Tensor, x: Tensor) -> Tensor:
+        ctx.save_for_backward(weight, x)
+        return weight @ x
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor) -> tuple[Tensor, Tensor]:
+        weight, x = (saved.to(gradient.dtype) for saved in ctx.saved_tensors)  # bfloat16 under autocast
+        if gradient.is_cuda and len(weight) > 1 and x.shape[2] % WideProduct.PARTS == 0:
+            parts = [t.unflatten(2, (WideProduct.PARTS, -1)).transpose(1, 2) for t in (gradient, x)]
+            of_weight = (parts[0] @ parts[1].mT).sum(dim=1)
+        else:
+            of_weight = gradient @ x.mT
+        return of_weight, weight.mT @ gradient
+
+
+class Chosen(torch.autograd.Function):
+    """x at the given places of its dimension 2, each chosen at most once.
+
+    So its gradient needs no sums, which are most of the time of indexing's: on a GPU half of IPNN's step.
+    """
+
+    @staticmethod
+    def forward(ctx, x: Tensor, places: Tensor) -> Tensor:
+        ctx.save_for_backward(places)
+        ctx.shape = x.shape
+        return x[:, :, places]
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor) -> tuple[Tensor, None]:
+        (places,) = ctx.saved_tensors
+        if not gradient.is_cuda:
+            return gradient.new_zeros(ctx.shape).index_copy_(2, places, gradient), None
+        # a GPU that has to be deterministic writes to places one after the other, but reads from them at once: from
+        # where each was chosen, or else from the last, of zeros
+        chosen = torch.full(ctx.shape[2:3], len(places), device=places.device)
+        chosen.scatter_(0, places, torch.arange(len(places), device=places.device))
+        zeros = gradient.new_zeros(*gradient.shape[:2], 1, *gradient.shape[3:])
+        return torch.cat([gradient, zeros], dim=2).index_select(2, chosen), None
+
+
 def xavier_uniform_(weight: Tensor) -> None:
     """Every set's (in, out) matrix of the weight by the Xavier-uniform rule."""
     bound = math.sqrt(6 / (weight.shape[-2] + weight.shape[-1]))

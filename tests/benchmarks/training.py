@@ -22,8 +22,8 @@ data loaders and the preparation of their inputs are not timed. Before anything 
 parameters as ours, but for differences that are printed, and the loop in miniature the same logits.
 
 All take turns in one process, so that the ratios hold when the machine's speed drifts: in every round each trains some
-seconds, but ours 32 or 16 steps where that is affordable, since some of its work is done once for several steps. A
-ratio is the time of a participant's step over that of ours in the same round. Peak memory is the most that a
+seconds, but ours 32 or 16 steps where that is affordable, on a GPU 256, since some of its work is done once for several
+steps. A ratio is the time of a participant's step over that of ours in the same round. Peak memory is the most that a
 participant needs at a time, beyond what the process holds without it; on a GPU, of the device's.
 
 Beside each case stand the floors of `roofline`, from rates measured in the same run. "floor" is that of the paper's
@@ -57,11 +57,12 @@ from paper_code.models import MODEL_LABELS, MODELS, base_embedding_size, build_m
 from paper_code.published import STATISTICS
 from paper_code.runs import peak_memory, processor, reset_peak_memory
 from paper_code.sizes import paper_cardinalities
-from paper_code.training import find_device, keep_freed_memory, train_epoch
+from paper_code.training import TrainingConfig, find_device, keep_freed_memory, make_optimizer, train_epoch
 
 BATCH, BATCHES = 2048, 32
 OURS_STEPS = {32: 3, 16: 8}  # in a round, where they take less than so many times its seconds
 FEW_STEPS = 4  # where even 16 do not
+GPU_STEPS = 256  # there always, since ours records its step first, as in every epoch of thousands
 TOGETHER = 16e9  # bytes of all models of a case with gradients and moments, above which they are not timed in turn
 PEERS = {"loop": "peers", "deepctr-torch": "peers_deepctr_torch", "fuxictr": "peers_fuxictr"}
 OURS = ("ours", "dense")
@@ -141,9 +142,9 @@ def builder(name: str) -> Callable[..., nn.Module]:
     return build_model if name in OURS else peer(name).build
 
 
-def participants(case: Case, wanted: list[str]) -> list[str]:
-    rows, columns = sum(case.sizes[0]), case.embedding_size * case.num_sets
-    there = {"ours": True, "dense": rows * columns >= deferral.LARGE}
+def participants(case: Case, wanted: list[str], device: torch.device) -> list[str]:
+    with torch.device("meta"):  # no memory
+        there = {"ours": True, "dense": deferral.is_large(build_model(case.model, *case.sizes), device)}
     return [name for name in wanted if there.get(name, name in PEERS and peer(name).has(case.model, case.num_sets))]
 
 
@@ -161,12 +162,10 @@ def trainer(name: str, case: Case, ids: Tensor, labels: Tensor) -> Callable[[int
     """A function that trains the participant the given number of steps."""
     device = ids.device
     with device:
-        model = builder(name)(case.model, *case.sizes).train()
-    fused = True if name in OURS else peer(name).FUSED
-    trained = [p for p in model.parameters() if p.requires_grad]
-    optimizer = torch.optim.Adam(trained, weight_decay=1e-6, fused=fused)
+        model = builder(name)(case.model, *case.sizes).train().to(device)
     if name in OURS:
-        batches = torch.arange(len(ids), device=device).split(BATCH)
+        optimizer = make_optimizer(model, None, TrainingConfig())
+        batches = torch.arange(len(ids), device=device).split(BATCH) * (GPU_STEPS // BATCHES)
         large = deferral.LARGE if name == "ours" else math.inf
 
         def train_ours(steps: int) -> None:
@@ -174,6 +173,8 @@ def trainer(name: str, case: Case, ids: Tensor, labels: Tensor) -> Callable[[int
                 train_epoch(model, None, optimizer, ids, labels, batches[:steps], device, tqdm(disable=True))
 
         return train_ours
+    trained = [p for p in model.parameters() if p.requires_grad]
+    optimizer = torch.optim.Adam(trained, weight_decay=1e-6, fused=peer(name).FUSED)
     loss = peer(name).loss
     prepared = [peer(name).prepare(batch) for batch in ids.split(BATCH)]
     labels_of_batches = labels.split(BATCH)
@@ -219,7 +220,9 @@ def measure(case: Case, names: list[str], device: torch.device, rounds: int, sec
 
 
 def affordable_steps(train: Callable[[int], None], seconds: float, device: torch.device) -> int:
-    """How many steps ours takes in a round, from the time of two and of four."""
+    """How many steps ours takes in a round, on a CPU from the time of two and of four."""
+    if device.type == "cuda":
+        return GPU_STEPS
     two, four = (steps * time_steps(train, steps, device) for steps in (2, 4))
     a_step = (four - two) / 2  # without what is done once for several
     return next((n for n, times in OURS_STEPS.items() if four + (n - 4) * a_step < times * seconds), FEW_STEPS)
@@ -337,12 +340,11 @@ def main() -> None:
             wanted.remove(name)
             print(f"{name} is not installed, so it is left out: pip install -e '.[bench]'")
 
-    parameters = {}
+    parameters, device = {}, find_device(options.device)
     for case in cases(models, scales, options.dataset):
-        parameters[case] = {name: count_parameters(case, name) for name in participants(case, wanted)}
+        parameters[case] = {name: count_parameters(case, name) for name in participants(case, wanted, device)}
         check_parameters(case, parameters[case])
         check_loop(case)
-    device = find_device(options.device)
     rates = isolated(device, measure_rates, device)
     setting = {
         "hardware": torch.cuda.get_device_name(device) if device.type == "cuda" else processor(),
