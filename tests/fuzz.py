@@ -1,7 +1,7 @@
 """Do the readers of files from strangers end with a result or a clear error, whatever the file?
 
     python tests/fuzz.py --number 100000 --seconds 900
-    python tests/fuzz.py --readers .pt .npz --seed 1 --keep findings
+    python tests/fuzz.py --readers .pt .npz --seed 1 --keep findings --csv fuzz.csv
 
 Small valid files are damaged (bits flipped; bytes cut out, inserted, doubled; of an archive also inside a member that
 is then packed again) and read: by `paper_code.diagnose` all the forms of its `READERS`, by `prepare_criteo` and
@@ -22,9 +22,11 @@ import time
 import zipfile
 from collections import Counter
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
@@ -33,10 +35,12 @@ from safetensors.torch import save
 from paper_code.data import prepare_avazu, prepare_criteo
 from paper_code.data.avazu import AVAZU
 from paper_code.diagnose import diagnose
+from paper_code.runs import commit
 
 SECONDS = 10
 ADDRESS_SPACE = 8 << 30
 ROWS = 12
+KINDS = ("read", "refused", "finding")
 
 
 def valid_files() -> dict[str, list[bytes]]:
@@ -195,6 +199,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--readers", nargs="+", default=list(valid_files()), choices=list(valid_files()))
     parser.add_argument("--keep", type=Path, help="a folder for the inputs of findings")
+    parser.add_argument("--csv", type=Path, help="write the counts to this file too")
     options = parser.parse_args()
     started, number, counts, findings = time.time(), 0, Counter(), 0
     end = started + options.seconds
@@ -202,7 +207,7 @@ def main() -> int:
     while number < options.number and time.time() < end:
         for found in outcomes(number, options.number, end, options.seed, options.readers):
             suffix, data = input_of(number, options.seed, files)
-            kind = found if found in ("read", "refused") else "finding"
+            kind = found if found in KINDS else "finding"
             counts[suffix, kind] += 1
             if kind == "finding":
                 findings += 1
@@ -211,9 +216,13 @@ def main() -> int:
                     options.keep.mkdir(parents=True, exist_ok=True)
                     (options.keep / f"{number}{suffix}").write_bytes(data)
             number += 1
-    for (suffix, kind), count in sorted(counts.items()):
-        print(f"{suffix:<13} {kind:<8} {count:>8,}")
+    rows = [{"reader": suffix} | {kind: counts[suffix, kind] for kind in KINDS} for suffix in options.readers]
+    table = pd.DataFrame(rows)
+    print(table.to_string(index=False))
     print(f"{number:,} inputs in {time.time() - started:.0f} seconds, {findings} findings")
+    if options.csv:
+        facts = commit() | {"seed": options.seed, "date": datetime.now(UTC).date().isoformat()}
+        table.assign(**facts).to_csv(options.csv, index=False)
     return bool(findings)
 
 

@@ -1,6 +1,5 @@
 """Any model's embedding tables are found, measured as the slow obvious code would, and read from files without risk."""
 
-import importlib.util
 import io
 import json
 import pickle
@@ -27,6 +26,7 @@ from paper_code import cli
 from paper_code.diagnose import DiagnosisError, diagnose
 from paper_code.diagnose.readers import READERS
 from paper_code.models import build_model
+from tests import fuzz
 
 PROJECT = Path(__file__).parents[1]
 MEASURES = ("information_abundance", "effective_rank", "stable_rank", "share_of_random", "energy_dimensions")
@@ -40,14 +40,6 @@ def threads():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
-
-
-@pytest.fixture(scope="module")
-def fuzz() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("fuzz", PROJECT / "tests" / "fuzz.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def matrix_of_spectrum(spectrum, rows: int, seed: int = 0) -> np.ndarray:
@@ -531,7 +523,7 @@ def test_memory_does_not_grow_with_the_file(tmp_path):
     assert int(found[2]) < path.stat().st_size / 8
 
 
-def test_damaged_files_end_with_a_report_or_a_clear_error(fuzz, tmp_path):
+def test_damaged_files_end_with_a_report_or_a_clear_error(tmp_path):
     """Some hundred; `python tests/fuzz.py` does as many as one likes."""
     files = fuzz.valid_files()
     for number in range(600):
@@ -541,7 +533,7 @@ def test_damaged_files_end_with_a_report_or_a_clear_error(fuzz, tmp_path):
         assert fuzz.outcome(path) in ("read", "refused"), number
 
 
-def test_the_files_that_the_fuzz_run_damages_are_valid(fuzz, tmp_path):
+def test_the_files_that_the_fuzz_run_damages_are_valid(tmp_path):
     for suffix, contents in fuzz.valid_files().items():
         outcomes = []
         for data in contents:
@@ -687,7 +679,7 @@ def test_options_of_the_command(command, file_of):
 
 
 @pytest.mark.parametrize("form", ["{data}/mini", "{data}/mini/log.json", "mini"])
-def test_fields_of_an_encoded_log(command, fuzz, tmp_path, form):
+def test_fields_of_an_encoded_log(command, tmp_path, form):
     raw = tmp_path / "raw.txt"
     raw.write_bytes(fuzz.valid_files()[".criteo"][0])
     data = tmp_path / "data"

@@ -32,6 +32,10 @@ CHUNK_BYTES = 1 << 22
 LONGEST_LINE = 1 << 20
 """A line of more bytes is malformed, so that a file without line ends does not fill the memory."""
 
+MOST_EXPANSION, FREE_EXPANSION = 100, 1 << 28
+"""A gzip file that gives more than so many times its bytes, and more than so many bytes, is no log: those compress to a
+tenth or so. Thus a small file from a stranger does not fill the disk."""
+
 BLOCK_ROWS = 1 << 13
 """Codes become ids this many rows at a time."""
 
@@ -101,8 +105,8 @@ def prepare_log(
     is removed by the next one with the same `folder`.
 
     Raises OSError if a file cannot be read or written, ValueError for an option that is not one, MalformedLogError
-    for a log that breaks its format, has no valid row or is a broken gzip file (also with "skip", which would else
-    lose the rest without a word).
+    for a log that breaks its format, has no valid row or is a broken gzip file or one that decompresses to more than
+    `MOST_EXPANSION` times its size (these also with "skip", which would else lose the rest without a word).
     """
     if threshold < 1:
         raise ValueError(f"threshold is {threshold}, expected 1 or more")
@@ -346,12 +350,20 @@ class RawLog:
         compressed = self.file.peek(2)[:2] == b"\x1f\x8b"
         # `read1` hands out what was decompressed before an error, `read` would lose it.
         read = gzip.GzipFile(fileobj=self, mode="rb").read1 if compressed else self.read
-        text, broken, at_end = bytearray(), None, False
+        text, broken, at_end, given = bytearray(), None, False, 0
         while not at_end:
             try:
                 piece = read(CHUNK_BYTES)
             except (EOFError, gzip.BadGzipFile, zlib.error) as error:
                 piece, broken = b"", error
+            given += len(piece)
+            if compressed and given > max(FREE_EXPANSION, MOST_EXPANSION * self.file.tell()):
+                raise malformed(
+                    self.path,
+                    self.line,
+                    f"more than {MOST_EXPANSION} times as much text as gzip file",
+                    "a log, which compresses to a tenth or so; if it is one, decompress the file first",
+                )
             at_end = not piece
             text += piece
             if at_end and not broken and text and not text.endswith(b"\n"):

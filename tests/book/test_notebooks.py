@@ -89,6 +89,7 @@ FIGURES = {
         alternatives_table(on_both("alternatives"), trials(RESULTS_FOLDER))
     ),
     "speed": lambda: figures.speed_figure(training_speed()),
+    "speed_gpu": lambda: figures.speed_figure(training_speed("cuda")),
     "newer_scalability": lambda: figures.scalability_figure(records_of("newer", CRITEO)),
     "newer_law": lambda: figures.law_figure(
         *(Runs(records_of("newer", CRITEO)).records_of(model) for model in ("gdcn", "rankmixer"))
@@ -101,7 +102,7 @@ OF_REAL_ROWS = {
         of_model("ffm", records_of("few_rows", REAL)), largest("few_rows", dataset=REAL)
     ),
 }
-MEASURED = ["notebooks", "runs", "benchmark_training", "benchmark_encoding"]
+MEASURED = ["notebooks", "runs", "benchmark_training", "benchmark_encoding", "benchmark_epoch"]
 TABLES = ["table1_criteo_like", "table1_avazu_like", "table2", "table3", "table4"]
 # by the notebooks at their defaults, but for the real rows
 TRAINED = {CRITEO: BOOK[CRITEO], AVAZU: ["tables", "optimizer", "map", "alternatives"]}

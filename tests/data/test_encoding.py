@@ -374,6 +374,19 @@ def test_a_broken_gzip_file_stops_at_its_line(tmp_path, name, monkeypatch, chunk
     assert_refused(path, name, 1, "a broken gzip stream (Error -3", expected, on_bad_lines=on_bad_lines)
 
 
+@pytest.mark.parametrize("on_bad_lines", ["error", "skip"])
+def test_a_gzip_file_of_much_more_text_than_a_log_is_refused(tmp_path, name, monkeypatch, on_bad_lines):
+    """And nothing is written."""
+    monkeypatch.setattr(encoding, "CHUNK_BYTES", 1 << 12)
+    monkeypatch.setattr(encoding, "FREE_EXPANSION", 1 << 20)
+    path = tmp_path / "raw"
+    path.write_bytes(gzip.compress(header(name) + (line(name) + b"\n") * 200_000))
+    assert path.stat().st_size * encoding.MOST_EXPANSION < 200_000 * len(line(name))
+    with pytest.raises(MalformedLogError, match=r"found more than 100 times as much text as gzip file, expected a log"):
+        FORMATS[name][1](path, tmp_path / "log", on_bad_lines=on_bad_lines)
+    assert [*tmp_path.iterdir()] == [path]
+
+
 def test_a_bad_line_before_the_break_is_reported_first(tmp_path, name):
     text = small_log(name) + b"bad\n" + line(name) + b"\n"
     (tmp_path / "raw").write_bytes(gzip.compress(text) + b"garbage")
