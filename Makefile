@@ -2,7 +2,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 
-.PHONY: book pdf archive test notebooks bench clean
+.PHONY: book pdf archive test notebooks bench harden audit clean
 
 book: .venv/installed
 	$(BIN)/python -m paper_code.book execute
@@ -26,6 +26,16 @@ notebooks: .venv/installed
 bench: .venv/installed
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[bench]'
 	$(BIN)/python tests/benchmarks/training.py --csv _build/bench/training.csv
+
+# Kill a sweep a hundred times and read a hundred thousand damaged files: 15 minutes on 2 cores.
+harden: .venv/installed
+	$(BIN)/python -m tests.killing --kills 100 --csv figures/data/faults_killing.csv
+	$(BIN)/python -m tests.fuzz --number 100000 --seconds 3600 --csv figures/data/faults_fuzz.csv
+
+# Known vulnerabilities of the installed packages; asks pypi.org.
+audit: .venv/installed
+	$(BIN)/pip install --quiet --disable-pip-version-check pip-audit==2.10.1
+	$(BIN)/pip-audit --local --skip-editable
 
 .venv/installed: pyproject.toml
 	$(PYTHON) -m venv .venv

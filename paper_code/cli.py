@@ -13,6 +13,7 @@ from paper_code.data import SYNTHETIC_LOGS, ClickLog, load_click_log, prepare_av
 from paper_code.diagnose import diagnose
 from paper_code.experiments import (
     EXPERIMENTS,
+    NEW_RESULTS,
     PROFILES,
     RESULTS_FOLDER,
     book_experiments,
@@ -24,6 +25,7 @@ from paper_code.experiments import (
     parse_seeds,
     project_path,
     run_configs,
+    run_store,
     sweep,
     training_for,
 )
@@ -268,7 +270,12 @@ def add_run_places(parser: argparse.ArgumentParser) -> None:
 
 
 def add_results_dir(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--results-dir", type=Path, default=project_path(RESULTS_FOLDER), help="(default: %(default)s)")
+    parser.add_argument(
+        "--results-dir",
+        type=lambda text: Path(text).resolve(),
+        default=project_path(RESULTS_FOLDER),
+        help=f"run records (default: %(default)s, which is only read; new ones then go to {NEW_RESULTS})",
+    )
 
 
 def add_data_dir(parser: argparse.ArgumentParser) -> None:
@@ -373,14 +380,14 @@ def train_command(options: argparse.Namespace) -> None:
         training=training,
         regularizer=regularizer,
     )
-    store = RunStore(options.results_dir)
+    store = run_store(options.results_dir)
     record = store.get(config)
     if record is None:
         record = execute(config, options.device, options.threads, options.data_dir, progress=sys.stderr.isatty())
         store.put(config, record)
     report(
         {
-            "record": str(store.path(config)),
+            "record": str(store.find(config)),
             "run": describe(config),
             "parameters": record.parameters,
             "epochs": len(record.epochs),
@@ -412,7 +419,7 @@ def sweep_command(options: argparse.Namespace) -> None:
             f"--backend {options.backend} with --cluster {options.cluster}: expected --cluster ADDRESS with "
             "--backend dask, and only with it"
         )
-    store = RunStore(options.results_dir)
+    store = run_store(options.results_dir)
     if options.dry_run:
         dry_run(options, configs, store)
         return
@@ -427,7 +434,7 @@ def sweep_command(options: argparse.Namespace) -> None:
     )
     report(
         {
-            "results": str(options.results_dir),
+            "results": " and ".join(map(str, store.folders)),
             "runs": len({config.hash for config in configs}),
             "trained now": trained,
             "seconds": round(time.perf_counter() - started, 1),
@@ -439,9 +446,8 @@ def sweep_command(options: argparse.Namespace) -> None:
 def dry_run(options: argparse.Namespace, configs: list[RunConfig], store: RunStore) -> None:
     """Print what a sweep would train, and its cost."""
     missing = missing_runs(configs, store)
-    folders = {options.results_dir.resolve(), project_path(RESULTS_FOLDER)}
-    records = [record for folder in sorted(folders) for record in RunStore(folder).records()]
-    table = estimate(missing, records, options.device, data_folder=options.data_dir)
+    records = {record.hash: record for of in (run_store(), store) for record in of.records()}
+    table = estimate(missing, list(records.values()), options.device, data_folder=options.data_dir)
     jobs = options.jobs or (1 if options.cluster else len(places(options.device, None)))
     totals = {
         "missing runs": len(missing),

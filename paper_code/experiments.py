@@ -30,6 +30,9 @@ from paper_code.training import TrainingConfig, find_device
 # rows * weight decay on Criteo (45.8 million * 1e-6): the precision of the prior that the penalty amounts to
 PRIOR_PRECISION = 46
 RESULTS_FOLDER = "figures/data/runs"
+"""The records that come with the project."""
+NEW_RESULTS = DATA_FOLDER / "runs"
+"""Where those go that are made on top of them."""
 
 
 @dataclass(frozen=True)
@@ -477,11 +480,19 @@ def records_of(
     device: str = "auto",
     results_dir: str | Path = RESULTS_FOLDER,
 ) -> list[RunRecord]:
-    """The records of an experiment, one per run; what `results_dir` lacks is trained first and stored there."""
+    """The records of an experiment, one per run; what the `run_store` of the folder lacks is trained first."""
     configs = run_configs(experiment, dataset, profile, seeds)
-    store = RunStore(project_path(results_dir))
+    store = run_store(results_dir)
     sweep(configs, store, device=device)
     return [store.get(config) for config in configs]
+
+
+def run_store(results_dir: str | Path = RESULTS_FOLDER) -> RunStore:
+    """The records in a folder. Those that come with the project are only read, and what is made on top of them is kept
+    in `NEW_RESULTS`, so that nobody changes the project by using it."""
+    folder = project_path(results_dir)
+    published = folder.resolve() == project_path(RESULTS_FOLDER).resolve()
+    return RunStore(NEW_RESULTS, published=folder) if published else RunStore(folder)
 
 
 def stored_records(
@@ -491,13 +502,13 @@ def stored_records(
     seeds: Sequence[int] | str | None = None,
     results_dir: str | Path = RESULTS_FOLDER,
 ) -> list[RunRecord]:
-    """Those records of an experiment that `results_dir` holds; nothing is trained."""
+    """Those records of an experiment that the `run_store` of the folder holds; nothing is trained."""
     return records_there(run_configs(experiment, dataset, profile, seeds), results_dir)
 
 
 def records_there(configs: Iterable[RunConfig], results_dir: str | Path) -> list[RunRecord]:
-    """The records of those of the runs that `results_dir` holds."""
-    store = RunStore(project_path(results_dir))
+    """The records of those of the runs that the `run_store` of the folder holds."""
+    store = run_store(results_dir)
     return [record for config in configs if (record := store.get(config)) is not None]
 
 
@@ -522,7 +533,7 @@ def book_records(
 
 def trials(results_dir: str | Path) -> list[RunRecord]:
     """The records of one epoch that `results_dir` holds, which tell what a run made on a GPU takes on a CPU."""
-    records = RunStore(project_path(results_dir)).records()
+    records = run_store(results_dir).records()
     return [record for record in records if record.config["training"]["max_epochs"] == 1]
 
 

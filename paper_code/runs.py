@@ -132,10 +132,14 @@ def config_hash(config: dict) -> str:
 
 
 class RunStore:
-    """A folder of run records: `<folder>/<dataset>/<hash>.json`, each written in one piece or not at all."""
+    """A folder of run records: `<folder>/<dataset>/<hash>.json`, each written in one piece or not at all.
 
-    def __init__(self, folder: str | Path):
+    published: a second folder of records, which is only read.
+    """
+
+    def __init__(self, folder: str | Path, published: str | Path | None = None):
         self.folder = Path(folder)
+        self.folders = [Path(published), self.folder] if published else [self.folder]
 
     def path(self, config: RunConfig) -> Path:
         return self.folder / config.data.name / f"{config.hash}.json"
@@ -148,8 +152,13 @@ class RunStore:
 
         Raises ValueError if the file is not a record of this run.
         """
-        path = self.path(config)
-        return read_record(path) if path.exists() else None
+        path = self.find(config)
+        return None if path is None else read_record(path)
+
+    def find(self, config: RunConfig) -> Path | None:
+        """The file of the run's record, None if there is none."""
+        paths = [folder / self.path(config).relative_to(self.folder) for folder in self.folders]
+        return next((path for path in paths if path.exists()), None)
 
     def put(self, config: RunConfig, record: RunRecord) -> Path:
         """Write the record; a reader sees the whole file or none.
@@ -200,9 +209,10 @@ class RunStore:
         os.close(claim)
 
     def records(self) -> Iterator[RunRecord]:
-        """Every record of the folder, by name."""
-        for path in sorted(self.folder.glob("*/[!.]*.json")):
-            yield read_record(path)
+        """Every record, by name."""
+        for folder in self.folders:
+            for path in sorted(folder.glob("*/[!.]*.json")):
+                yield read_record(path)
 
 
 @contextmanager

@@ -8,16 +8,18 @@ import socket
 import sys
 import time
 import warnings
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import CancelledError
-from contextlib import contextmanager
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import version
 from itertools import chain
 from multiprocessing import resource_tracker
 from pathlib import Path
-from threading import RLock, Thread
+from threading import Lock, RLock, Thread
 
 import joblib
 import torch
@@ -31,6 +33,9 @@ Outcome = tuple[RunConfig, RunRecord | str]
 
 PATIENCE = 30
 """Seconds in which the cluster has to answer."""
+ATTEMPTS = 3
+"""Times that a run is begun whose process is ended from outside."""
+MEMORY_SHORT = "(was memory short? then use fewer --jobs; `paper-code sweep --dry-run` says what a run needs)"
 LOOK_AGAIN = 1
 """Seconds between looks at whether another sweep is done with its runs."""
 
@@ -117,23 +122,58 @@ def outcomes_here(configs: Iterable[RunConfig], devices: Sequence[str], data_fol
     """Execute the runs in parallel processes of this machine; each outcome as it comes.
 
     devices: of the runs that go on at once, see `places`; a run takes one that no other has at the time.
+    If one of the processes is ended from outside, as the system does it when memory is short, all are started anew and
+    the runs that they had are executed again, `ATTEMPTS` times at most.
     """
+    waiting, taking, ends = iter(configs), Lock(), Counter()
+    while True:
+        going: dict[str, RunConfig] = {}
+        runs = taken(waiting, taking, going)
+        try:
+            with closing(outcomes_of_processes(runs, devices, data_folder)) as outcomes:
+                for config, outcome in outcomes:
+                    del going[config.hash]
+                    yield config, outcome
+            return
+        except BrokenProcessPool:
+            with taking:  # joblib takes the next run in a thread of its own, maybe now
+                interrupted, going[""] = list(going.values()), None
+        again = []
+        for config in interrupted:
+            ends[config.hash] += 1
+            if ends[config.hash] < ATTEMPTS:
+                again.append(config)
+            else:
+                yield config, f"the process of this run or of one beside it was ended {ATTEMPTS} times {MEMORY_SHORT}"
+        tqdm.write(f"a process of the sweep was ended from outside; runs begun again: {len(again)}", file=sys.stderr)
+        waiting = chain(again, waiting)
+
+
+def taken(waiting: Iterator[RunConfig], taking: Lock, going: dict[str, RunConfig | None]) -> Iterator[RunConfig]:
+    """The runs one by one, each noted in `going`, until that has a note for none."""
+    while True:
+        with taking:
+            if "" in going or (config := next(waiting, None)) is None:
+                return
+            going[config.hash] = config
+        yield config
+
+
+def outcomes_of_processes(configs: Iterable[RunConfig], devices: Sequence[str], data_folder: Path) -> Iterator[Outcome]:
+    """As `outcomes_here`; raises BrokenProcessPool if one of the processes is ended."""
     parallel = joblib.Parallel(
         n_jobs=len(devices), batch_size=1, pre_dispatch=len(devices), return_as="generator_unordered"
     )
-    if len(set(devices)) == 1:
-        run = joblib.delayed(try_in_process)
-        with started(parallel, (run(config, devices[0], data_folder, os.getpid()) for config in configs)) as outcomes:
-            for outcome in outcomes:
-                yield outcome
-        return
-    with multiprocessing.Manager() as manager:
-        free = manager.Queue()
-        for device in devices:
-            free.put(device)
-        run = joblib.delayed(try_on_free_gpu)
-        with started(parallel, (run(config, free, data_folder, os.getpid()) for config in configs)) as outcomes:
-            for outcome in outcomes:
+    alike = len(set(devices)) == 1
+    with nullcontext() if alike else multiprocessing.Manager() as manager:
+        if alike:
+            run, place = joblib.delayed(try_in_process), devices[0]
+        else:
+            run, place = joblib.delayed(try_on_free_gpu), manager.Queue()
+            for device in devices:
+                place.put(device)
+        with started(parallel, (run(config, place, data_folder, os.getpid()) for config in configs)) as outcomes:
+            for outcome in outcomes:  # noqa: UP028, for `started` closes them, in silence
                 yield outcome
 
 

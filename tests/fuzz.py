@@ -1,7 +1,7 @@
 """Do the readers of files from strangers end with a result or a clear error, whatever the file?
 
-    python tests/fuzz.py --number 100000 --seconds 900
-    python tests/fuzz.py --readers .pt .npz --seed 1 --keep findings --csv fuzz.csv
+    python -m tests.fuzz --number 100000 --seconds 900
+    python -m tests.fuzz --readers .pt .npz --seed 1 --keep findings --csv fuzz.csv
 
 Small valid files are damaged (bits flipped; bytes cut out, inserted, doubled; of an archive also inside a member that
 is then packed again) and read: by `paper_code.diagnose` all the forms of its `READERS`, by `prepare_criteo` and

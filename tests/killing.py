@@ -1,7 +1,7 @@
 """Is anything lost when a sweep is killed, again and again, at random moments?
 
-    python tests/killing.py --kills 100
-    python tests/killing.py --kills 22 --folder somewhere --csv killing.csv
+    python -m tests.killing --kills 100
+    python -m tests.killing --kills 22 --folder somewhere --csv killing.csv
 
 A sweep of 20 small runs is trained once without disturbance. Another one is started, killed with SIGKILL at a random
 moment and started again, so often, and then left to end. Between a record's file and its name the writing waits a

@@ -524,7 +524,7 @@ def test_memory_does_not_grow_with_the_file(tmp_path):
 
 
 def test_damaged_files_end_with_a_report_or_a_clear_error(tmp_path):
-    """Some hundred; `python tests/fuzz.py` does as many as one likes."""
+    """Some hundred; `python -m tests.fuzz` does as many as one likes."""
     files = fuzz.valid_files()
     for number in range(600):
         suffix, data = fuzz.input_of(number, 0, files)

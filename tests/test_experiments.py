@@ -12,19 +12,22 @@ import numpy as np
 import pytest
 import torch
 
-from paper_code import sweeps
+from paper_code import experiments, sweeps
 from paper_code.data import ClickLog, Field
 from paper_code.data.click_log import replaced_folder, write_description
 from paper_code.experiments import (
     EXPERIMENTS,
     OF_GENERATORS,
     PROFILES,
+    RESULTS_FOLDER,
     Profile,
     book_experiments,
     describe,
     parse_seeds,
+    project_path,
     records_of,
     run_configs,
+    run_store,
     sweep,
 )
 from paper_code.regularizers import RegularizerConfig
@@ -484,3 +487,30 @@ def test_results_table_has_a_row_per_run():
     assert table["best_epoch"].tolist() == [1, 2, 3, 4, 5]
     assert table["seconds"].tolist() == [10, 20, 30, 40, 50]
     assert table["parameters"].tolist() == [1_001, 1_002, 1_003, 1_004, 1_005]
+
+
+def test_what_the_book_is_used_for_does_not_change_its_records(tmp_path, monkeypatch):
+    """Runs made on top of those that come with the project are stored, and found again, elsewhere."""
+    monkeypatch.setattr(experiments, "NEW_RESULTS", tmp_path)
+    committed = project_path(RESULTS_FOLDER)
+    before = {path: path.stat().st_mtime_ns for path in committed.rglob("*")}
+    assert records_of("collapse", "criteo_like")[0].provenance["commit"]
+    assert list(tmp_path.iterdir()) == []
+    trained = []
+
+    def fake_sweep(configs, store, device):
+        missing = experiments.missing_runs(configs, store)
+        some_record = next(store.records())
+        for config in missing:
+            trained.append(config)
+            store.put(config, dataclasses.replace(some_record, config=config.to_json()))
+
+    monkeypatch.setattr(experiments, "sweep", fake_sweep)
+    for _ in range(2):
+        found = records_of("collapse", "criteo_like", seeds=[0, 77])
+        assert [record.config["seed"] for record in found] == [0, 77]
+    assert [config.seed for config in trained] == [77]
+    assert experiments.stored_records("collapse", "criteo_like", seeds=[77]) == found[1:]
+    assert [path.name for path in tmp_path.rglob("*.json")] == [f"{trained[0].hash}.json"]
+    assert {path: path.stat().st_mtime_ns for path in committed.rglob("*")} == before
+    assert run_store(tmp_path).folders == [tmp_path]

@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 import numpy as np
@@ -71,14 +72,14 @@ def test_a_sweep_killed_at_random_moments_ends_with_the_records_of_one_that_was_
 # Interrupted
 
 
-def processes_of(session: int) -> list[str]:
-    """The command lines of the living processes of a session."""
-    found = []
+def processes_of(session: int) -> dict[int, str]:
+    """The command lines of the living processes of a session, by process id."""
+    found = {}
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             state, *_, of = (folder / "stat").read_text().rsplit(")", 1)[1].split()[:4]
             if int(of) == session and state != "Z":
-                found.append((folder / "cmdline").read_bytes().replace(b"\0", b" ").decode())
+                found[int(folder.name)] = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode()
         except OSError:  # it ended meanwhile
             continue
     return found
@@ -113,14 +114,14 @@ def test_what_stops_a_sweep_in_processes_keeps_the_records_and_leaves_no_process
     place = {"cwd": Path(__file__).parents[1], "env": ENVIRONMENT, "start_new_session": True}
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, **place)
     reached = {
-        "workers start": lambda: any("LokyProcess" in line for line in processes_of(process.pid)),
+        "workers start": lambda: any("LokyProcess" in line for line in processes_of(process.pid).values()),
         "a record is there": lambda: any(tmp_path.glob("*/[!.]*.json")),
     }
     try:
         assert in_time(reached[moment], 120)
         (os.killpg if sent == signal.SIGINT else os.kill)(process.pid, sent)
         _, errors = process.communicate(timeout=60)
-        assert in_time(lambda: processes_of(process.pid) == [], 20)
+        assert in_time(lambda: processes_of(process.pid) == {}, 20)
     finally:
         if processes_of(process.pid):
             os.killpg(process.pid, signal.SIGKILL)
@@ -132,6 +133,58 @@ def test_what_stops_a_sweep_in_processes_keeps_the_records_and_leaves_no_process
         for word in ("Traceback", "Warning", "KeyboardInterrupt"):
             assert word not in errors
         assert [path for path in files(tmp_path) if path.suffix != ".json"] == []
+
+
+# Three runs of some seconds
+LONGER = """
+import sys
+from tests.killing import tiny_config
+from paper_code import cli
+
+cli.run_configs = lambda *_: [tiny_config(0), *(tiny_config(seed, max_epochs=200, patience=200) for seed in (1, 2))]
+sys.exit(cli.main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks for processes in /proc")
+def test_a_sweep_goes_on_when_one_of_its_processes_is_killed(tmp_path):
+    command = [sys.executable, "-c", LONGER, "sweep", "scalability", "--dataset", "criteo_like", "--profile", "smoke"]
+    command += ["--jobs", "2", "--device", "cpu", "--results-dir", tmp_path]
+    place = {"cwd": Path(__file__).parents[1], "env": ENVIRONMENT, "start_new_session": True}
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, **place)
+    try:
+        assert in_time(lambda: any(tmp_path.glob("*/[!.]*.json")), 120)
+        workers = [pid for pid, line in processes_of(process.pid).items() if "LokyProcess" in line]
+        os.kill(workers[0], signal.SIGKILL)
+        _, errors = process.communicate(timeout=120)
+    finally:
+        if processes_of(process.pid):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    assert process.returncode == 0, errors
+    assert "a process of the sweep was ended from outside; runs begun again: " in errors
+    assert len(list(RunStore(tmp_path).records())) == 3
+    assert [path for path in files(tmp_path) if path.suffix != ".json" and path.suffix != ".tmp"] == []
+
+
+def test_a_run_whose_process_is_ended_again_and_again_is_given_up(monkeypatch):
+    """Seed 2 ends every process it is in; seed 0 is beside it once, and done the next time."""
+    seen = []
+
+    def processes(configs, devices, data_folder):
+        for config in configs:
+            seen.append(config.seed)
+            if config.seed == 2:
+                raise BrokenProcessPool
+            if len(seen) > 1:
+                yield config, record_of(config)
+
+    monkeypatch.setattr(sweeps, "outcomes_of_processes", processes)
+    configs = [tiny_config(seed) for seed in (0, 2, 3)]
+    outcomes = {config.seed: outcome for config, outcome in sweeps.outcomes_here(configs, ["cpu"] * 2, Path())}
+    assert seen == [0, 2, 0, 2, 2, 3]
+    assert (outcomes[0], outcomes[3]) == (record_of(configs[0]), record_of(configs[2]))
+    assert outcomes[2].startswith("the process of this run or of one beside it was ended 3 times (was memory short?")
 
 
 def in_time(reached: Callable[[], bool], seconds: float) -> bool:

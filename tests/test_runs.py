@@ -245,6 +245,19 @@ def test_a_record_is_written_whole_or_not_at_all(tmp_path, monkeypatch, failing,
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
 
 
+def test_published_records_are_read_and_others_written_beside_them(tmp_path):
+    published, new = RunStore(tmp_path / "published"), tmp_path / "new"
+    ours, theirs = LAPTOP_RUN, dataclasses.replace(LAPTOP_RUN, seed=LAPTOP_RUN.seed + 1)
+    published.put(theirs, any_record(theirs))
+    store = RunStore(new, published=published.folder)
+    assert store.get(theirs) == any_record(theirs)
+    assert store.get(ours) is None
+    assert store.put(ours, any_record(ours)).is_relative_to(new)
+    assert list(store.records()) == [any_record(theirs), any_record(ours)]
+    assert store.find(theirs) == published.path(theirs)
+    assert list(published.records()) == [any_record(theirs)]
+
+
 def test_a_later_record_takes_the_place_of_an_earlier_one(tmp_path):
     store = RunStore(tmp_path)
     for parameters in (10, 11):

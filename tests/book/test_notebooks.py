@@ -102,7 +102,15 @@ OF_REAL_ROWS = {
         of_model("ffm", records_of("few_rows", REAL)), largest("few_rows", dataset=REAL)
     ),
 }
-MEASURED = ["notebooks", "runs", "benchmark_training", "benchmark_encoding", "benchmark_epoch"]
+MEASURED = [
+    "notebooks",
+    "runs",
+    "benchmark_training",
+    "benchmark_encoding",
+    "benchmark_epoch",
+    "faults_killing",
+    "faults_fuzz",
+]
 TABLES = ["table1_criteo_like", "table1_avazu_like", "table2", "table3", "table4"]
 # by the notebooks at their defaults, but for the real rows
 TRAINED = {CRITEO: BOOK[CRITEO], AVAZU: ["tables", "optimizer", "map", "alternatives"]}
