@@ -19,7 +19,7 @@ from paper_code.models import build_model
 from paper_code.regularizers import Penalty
 from paper_code.runs import DATA_FOLDER, RunConfig, RunRecord, cpu_threads, load_data
 from paper_code.sizes import BYTES, TRAINING_COPIES
-from paper_code.training import find_device, keep_freed_memory, make_optimizer, seeded, train_epoch
+from paper_code.training import find_device, make_optimizer, seeded, set_up_process, train_epoch
 
 MEASURED_STEPS = 16
 """Steps of a measurement before it looks at the clock; as many as between two updates of a whole table on a CPU."""
@@ -50,10 +50,8 @@ def seconds_per_step(
     penalty = Penalty(config.regularizer, model).to(found) if config.regularizer else None
     optimizer = make_optimizer(model, penalty, config.training)
     batches = torch.arange(rows).split(config.training.batch_size)
-    torch.set_flush_denormal(True)
-    if found.type == "cpu":
-        keep_freed_memory()
-    else:
+    set_up_process(found)
+    if found.type == "cuda":
         ids, labels = ids.to(found), labels.to(found)
         batches = tuple(batch.to(found) for batch in batches) * GPU_TIMES
 

@@ -114,15 +114,12 @@ def fit(
     penalty: called with the model and the ids of every step, added to its loss, and trained with the model; the losses
     reported are without it.
     after_epoch: called with the model after every epoch; what it returns is kept in that epoch's measurements.
-    Changes two settings of the process, for speed: PyTorch flushes denormal numbers to zero, which Adam's moments of
-    rare values would become; and on a CPU freed memory is kept for the next step, see `keep_freed_memory`.
+    Changes settings of the process, see `set_up_process`.
     Raises ValueError if a part of the split has no clicks or nothing else, FloatingPointError if the loss diverges.
     """
     device = find_device(device)
     check_labels(log.labels, split)
-    torch.set_flush_denormal(True)
-    if device.type == "cpu":
-        keep_freed_memory()
+    set_up_process(device)
     ids, labels = resident(torch.from_numpy(log.ids), device), resident(torch.from_numpy(log.labels), device)
     model.to(device)
     if penalty is not None:
@@ -254,12 +251,17 @@ def resident(tensor: Tensor, device: torch.device) -> Tensor:
     return tensor
 
 
-def keep_freed_memory() -> None:
-    """Let the process keep the memory that it frees, where the C library is glibc.
+def set_up_process(device: torch.device) -> None:
+    """Settings of the process for the speed of training.
 
-    By default a large tensor is a mapping of its own, given back when it is freed: in every step the system then has
-    to find and to clear pages anew, which is a good part of the step at the paper's sizes.
+    PyTorch flushes denormal numbers to zero, which Adam's moments of rare values would become. On a CPU the process
+    keeps the memory that it frees, where the C library is glibc: by default a large tensor is a mapping of its own,
+    given back when it is freed, and in every step the system then has to find and to clear pages anew, which is a good
+    part of the step at the paper's sizes.
     """
+    torch.set_flush_denormal(True)
+    if device.type != "cpu":
+        return
     with suppress(AttributeError, OSError, TypeError):  # another C library
         mallopt = ctypes.CDLL(None).mallopt
         mallopt(-4, 0)  # M_MMAP_MAX: no mappings

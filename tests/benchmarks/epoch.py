@@ -26,10 +26,10 @@ from paper_code.runs import processor
 from paper_code.training import (
     TrainingConfig,
     find_device,
-    keep_freed_memory,
     make_optimizer,
     predict,
     seeded,
+    set_up_process,
     train_epoch,
 )
 
@@ -37,9 +37,7 @@ from paper_code.training import (
 def measure(case: Case, device: torch.device) -> dict:
     rows = int(STATISTICS[case.dataset]["rows"])
     training_rows, validation_rows = rows_of_share(rows, 8, 10), rows_of_share(rows, 1, 10)
-    torch.set_flush_denormal(True)
-    if device.type == "cpu":
-        keep_freed_memory()
+    set_up_process(device)
     with seeded(device, 0), tqdm(unit=" batches", mininterval=10) as bar:
         ids = torch.empty(rows, case.fields, dtype=torch.int32, device=device)
         for column, cardinality in zip(ids.unbind(dim=1), case.sizes[0], strict=True):

@@ -57,7 +57,7 @@ from paper_code.models import MODEL_LABELS, MODELS, base_embedding_size, build_m
 from paper_code.published import STATISTICS
 from paper_code.runs import peak_memory, processor, reset_peak_memory
 from paper_code.sizes import paper_cardinalities
-from paper_code.training import TrainingConfig, find_device, keep_freed_memory, make_optimizer, train_epoch
+from paper_code.training import TrainingConfig, find_device, make_optimizer, set_up_process, train_epoch
 
 BATCH, BATCHES = 2048, 32
 OURS_STEPS = {32: 3, 16: 8}  # in a round, where they take less than so many times its seconds
@@ -191,9 +191,7 @@ def trainer(name: str, case: Case, ids: Tensor, labels: Tensor) -> Callable[[int
 
 def measure(case: Case, names: list[str], device: torch.device, rounds: int, seconds: float) -> list[Timing]:
     """The timing of each of the participants, in turn; seconds: about what a participant trains in a round."""
-    torch.set_flush_denormal(True)  # the settings of `paper_code.training.fit`, for all
-    if device.type == "cpu":
-        keep_freed_memory()
+    set_up_process(device)  # as `paper_code.training.fit`, for all
     ids, labels = skewed_log(case.dataset, device)
     trainers, steps, peaks = [], [], []
     for name in names:
