@@ -5,13 +5,14 @@ import json
 import random
 import re
 import shlex
+import signal
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from paper_code import cli
+from paper_code import __main__, cli
 from paper_code.data import ClickLog
 from paper_code.data.click_log import Field
 from paper_code.experiments import EXPERIMENTS, PROFILES, Profile, Variant
@@ -144,7 +145,14 @@ def test_the_experiments_named_in_the_help_of_sweep_can_be_swept(capsys, command
 
 def test_the_installed_program_is_this_one():
     (program,) = importlib.metadata.entry_points(group="console_scripts", name="paper-code")
-    assert program.load() is cli.main
+    assert program.load() is __main__.main
+
+
+def test_the_program_is_the_command_line(monkeypatch):
+    monkeypatch.setattr(cli, "main", lambda: 7)
+    before = signal.getsignal(signal.SIGINT)
+    assert __main__.main() == 7
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 @pytest.mark.parametrize(

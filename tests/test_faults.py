@@ -135,6 +135,26 @@ def test_what_stops_a_sweep_in_processes_keeps_the_records_and_leaves_no_process
         assert [path for path in files(tmp_path) if path.suffix != ".json"] == []
 
 
+# Interrupts itself when the command begins to import
+IMPORTING = """
+import os, signal, sys
+
+class Interrupting:
+    def find_spec(self, name, *_):
+        if name == "torch":
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Interrupting())
+from paper_code.__main__ import main
+sys.exit(main())
+"""
+
+
+def test_ctrl_c_while_the_command_is_importing_is_one_line():
+    done = subprocess.run([sys.executable, "-c", IMPORTING, "sweep"], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (130, "paper-code: interrupted before it began\n")
+
+
 # Three runs of some seconds
 LONGER = """
 import sys
