@@ -14,6 +14,7 @@ import argparse
 import dataclasses
 import os
 import random
+import shutil
 import signal
 import sys
 import tempfile
@@ -22,6 +23,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pandas as pd
+import torch
 
 from paper_code.experiments import sweep
 from paper_code.runs import DataConfig, RunConfig, RunRecord, RunStore, commit, execute
@@ -78,8 +80,9 @@ def main() -> int:
     return counts["equal"] != RUNS or counts["others"] > 0
 
 
-def kill(most: int, seed: int, folder: Path) -> dict[str, int]:
-    """What was counted; kills: fewer than `most` if a sweep got all its runs done before one."""
+def kill(kills_wanted: int, seed: int, folder: Path) -> dict[str, int]:
+    """What was counted after so many kills."""
+    torch.set_num_threads(1)  # its threads do not outlive a fork
     execute(tiny_config(), "cpu", threads=1)  # what else every fork would spend its first second on
     moments, configs = random.Random(seed), [tiny_config(seed) for seed in range(RUNS)]
     whole, store = RunStore(folder / "whole"), RunStore(folder / "killed")
@@ -90,7 +93,7 @@ def kill(most: int, seed: int, folder: Path) -> dict[str, int]:
     latest = 1.5 * (time.perf_counter() - started) / RUNS
     kills = reads = there = 0
     unnamed = set()
-    while kills < most:
+    while kills < kills_wanted:
         child = start(store, configs)
         moment = time.perf_counter() + moments.uniform(0, latest)
         gone = False
@@ -98,15 +101,16 @@ def kill(most: int, seed: int, folder: Path) -> dict[str, int]:
             reads += len(list(store.records()))  # each of them whole
             gone = ended(child)
             time.sleep(0.02)
-        if gone:
-            break
+        if gone:  # with all runs done: from the beginning
+            shutil.rmtree(store.folder)
+            continue
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
         kills += 1
         unnamed.update(store.folder.rglob(".*.tmp"))
         there = len(list(store.records()))
         # so that the kills do not end before the runs, nor the runs before the kills
-        latest *= 1.25 if there * most <= kills * RUNS else 0.7
+        latest *= 1.25 if there * kills_wanted <= kills * RUNS else 0.7
     _, status = os.waitpid(start(store, configs), 0)
     expected, found = ([without_clock(record) for record in kind.records()] for kind in (whole, store))
     names = {f"{record.hash}.json" for record in expected}
@@ -117,7 +121,7 @@ def kill(most: int, seed: int, folder: Path) -> dict[str, int]:
         "kills_while_writing": len(unnamed),
         "records_at_last_kill": there,
         "equal": sum(a == b for a, b in zip(expected, found, strict=False)) if status == 0 else 0,
-        "others": len(set(visible) - names) + len(list(folder.rglob("*.lock"))),
+        "others": len(set(visible) - names),
     }
 
 
