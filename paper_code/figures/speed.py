@@ -49,7 +49,7 @@ def speed_figure(table: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
             axes.xaxis.set_major_formatter("{x:g}")
             axes.xaxis.set_minor_formatter("")
         left.set_xticks([tick for tick in (0.5, 1, 2, 5, 10, 20) if tick < 1.3 * table["ratio_max"].max()])
-        right.set_xticks([0.5, 1, 1.5, 3])
+        right.set_xticks([0.5, 1, 2, 5])
         shown = [name for name in LOOKS if name in set(table["participant"])]
         keys = [
             Line2D([], [], marker=LOOKS[n], color=colors[n], linestyle="none", markeredgecolor=INK, markeredgewidth=0.5)
