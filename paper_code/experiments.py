@@ -68,7 +68,7 @@ PROFILES = {
         rows=30_000,
         test_rows=15_000,
         scales=(1, 4),
-        seeds=(0, 1, 2),
+        seeds=(0, 1),
         options=LAPTOP_OPTIONS | {"blocks": 1},
         training=TrainingConfig(batch_size=256, patience=1, max_epochs=1),
         weight_decay_by_rule=True,

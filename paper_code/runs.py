@@ -282,6 +282,10 @@ def check_finite(values: object, *path: str | int) -> None:
     """Raises ValueError, such as "epochs.2.validation_auc is nan", if one of the JSON values is not a finite number."""
     if isinstance(values, float) and not math.isfinite(values):
         raise ValueError(f"{'.'.join(map(str, path))} is {values}, expected a finite number")
+    if isinstance(values, list):
+        with suppress(TypeError, OverflowError):  # not all of them numbers
+            if all(map(math.isfinite, values)):
+                return
     if isinstance(values, (dict, list)):
         for key, value in values.items() if isinstance(values, dict) else enumerate(values):
             check_finite(value, *path, key)

@@ -199,7 +199,6 @@ def started(parallel: joblib.Parallel, calls: Iterable) -> Iterator[Iterator[Out
 def try_in_process(config: RunConfig, device: str, data_folder: Path, sweep: int) -> Outcome:
     """Execute the run in a process of the sweep with that process id."""
     end_with(sweep)
-    tqdm.set_lock(RLock())  # its own has a semaphore, of which Python complains when the process is killed
     return try_to_execute(config, device, data_folder)
 
 
@@ -214,6 +213,7 @@ def end_with(sweep: int) -> None:
 
     if os.getpid() != sweep:
         Thread(target=watch, daemon=True).start()
+        tqdm.set_lock(RLock())  # its own has a semaphore, of which Python complains when the process is killed
 
 
 def try_on_free_gpu(config: RunConfig, free: multiprocessing.Queue, data_folder: Path, sweep: int) -> Outcome:

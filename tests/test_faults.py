@@ -112,6 +112,8 @@ def test_what_stops_a_sweep_in_processes_keeps_the_records_and_leaves_no_process
     command = [*command, "sweep", "scalability", "--dataset", "criteo_like", "--profile", "smoke"]
     command += ["--jobs", "2", "--device", "cpu", "--results-dir", tmp_path]
     place = {"cwd": Path(__file__).parents[1], "env": ENVIRONMENT, "start_new_session": True}
+    # as from a terminal, also where the tests run in the background, with interrupts ignored
+    place["preexec_fn"] = lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, **place)
     reached = {
         "workers start": lambda: any("LokyProcess" in line for line in processes_of(process.pid).values()),
