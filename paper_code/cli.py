@@ -383,8 +383,14 @@ def train_command(options: argparse.Namespace) -> None:
     store = run_store(options.results_dir)
     record = store.get(config)
     if record is None:
-        record = execute(config, options.device, options.threads, options.data_dir, progress=sys.stderr.isatty())
-        store.put(config, record)
+        claim = store.claim(config)
+        if claim is None:
+            raise RuntimeError(f"a sweep on {store.folder} is training this run now; its record will be there")
+        try:
+            record = execute(config, options.device, options.threads, options.data_dir, progress=sys.stderr.isatty())
+            store.put(config, record)
+        finally:
+            store.release(config, claim)
     report(
         {
             "record": str(store.find(config)),

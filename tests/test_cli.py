@@ -399,6 +399,18 @@ def test_what_cannot_be_trained(refused, places, tmp_path, arguments, words):
     assert not list(tmp_path.glob("results/*/*.json"))
 
 
+def test_train_trains_nothing_that_it_cannot_store(refused, places, monkeypatch):
+    """A file is where the records would be; or a sweep has the run."""
+    monkeypatch.setattr(cli, "execute", lambda *_, **__: pytest.fail("trained"))
+    results = Path(places[places.index("--results-dir") + 1])
+    results.write_text("precious")
+    assert f"{results}" in refused(*train("mini"), *places)
+    assert results.read_text() == "precious"
+    results.unlink()
+    monkeypatch.setattr(RunStore, "claim", lambda *_: None)
+    assert "is training this run now" in refused(*train("mini"), *places)
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
 def test_cuda_without_a_cuda_device_is_refused(refused, places):
     assert "device 'cuda'" in refused(*train("mini"), *places, "--device", "cuda")
