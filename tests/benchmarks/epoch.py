@@ -9,7 +9,6 @@ calls them. It needs memory for the rows, 7 GB for Criteo.
 
 import argparse
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -17,12 +16,11 @@ import pandas as pd
 import torch
 from roofline import wait
 from tqdm import tqdm
-from training import BATCH, Case
+from training import BATCH, Case, setting_of
 
 from paper_code.data.click_log import rows_of_share
 from paper_code.models import MODELS, base_embedding_size, build_model
 from paper_code.published import STATISTICS
-from paper_code.runs import processor
 from paper_code.training import (
     TrainingConfig,
     find_device,
@@ -71,15 +69,7 @@ def main() -> None:
     device = find_device(options.device)
     case = Case(options.model, 0, options.num_sets, options.dataset)
     case = case._replace(embedding_size=base_embedding_size(options.model, int(STATISTICS[options.dataset]["fields"])))
-    row = case._asdict() | measure(case, device)
-    row |= {
-        "hardware": torch.cuda.get_device_name(device) if device.type == "cuda" else processor(),
-        "device": device.type,
-        "torch": torch.__version__,
-        "threads": torch.get_num_threads(),
-        "date": datetime.now(UTC).date().isoformat(),
-    }
-    table = pd.DataFrame([row])
+    table = pd.DataFrame([case._asdict() | measure(case, device) | setting_of(device)])
     print(table.T.to_string(header=False))
     if options.csv:
         table.to_csv(options.csv, index=False)

@@ -202,7 +202,8 @@ def measure(case: Case, names: list[str], device: torch.device, rounds: int, sec
         time_steps(train, 1, device)
         if name == "ours":
             count = affordable_steps(train, seconds, device)
-            time_steps(train, min(count, *OURS_STEPS), device)  # the peak of memory
+            # the peak of memory, on a GPU with the recording's
+            time_steps(train, count if device.type == "cuda" else min(count, *OURS_STEPS), device)
         else:
             a_step = time_steps(train, 1, device)  # with gradients, moments and activations at once: the peak of memory
             count = max(1, min(BATCHES, int(seconds / a_step)))
@@ -314,6 +315,17 @@ def cases(models: list[str], scales: list[int], dataset: str) -> list[Case]:
     return found
 
 
+def setting_of(device: torch.device) -> dict[str, str | int]:
+    """Where, with what and when it was measured."""
+    return {
+        "hardware": torch.cuda.get_device_name(device) if device.type == "cuda" else processor(),
+        "device": device.type,
+        "torch": torch.__version__,
+        "threads": torch.get_num_threads(),
+        "date": datetime.now(UTC).date().isoformat(),
+    }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", default=",".join(MODELS), help="default: %(default)s")
@@ -344,14 +356,7 @@ def main() -> None:
         check_parameters(case, parameters[case])
         check_loop(case)
     rates = isolated(device, measure_rates, device)
-    setting = {
-        "hardware": torch.cuda.get_device_name(device) if device.type == "cuda" else processor(),
-        "device": device.type,
-        "torch": torch.__version__,
-        "threads": torch.get_num_threads(),
-        "rounds": options.rounds,
-        "date": datetime.now(UTC).date().isoformat(),
-    }
+    setting = setting_of(device) | {"rounds": options.rounds}
     print("{hardware}; PyTorch {torch}, {threads} threads; {rounds} rounds".format(**setting))
     print(
         f"products {rates.flops / 1e9:,.0f} GFLOP/s; copy {rates.bytes / 1e9:,.1f} GB/s, read and written; "
