@@ -27,7 +27,7 @@ bench: .venv/installed
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[bench]'
 	$(BIN)/python tests/benchmarks/training.py --csv _build/bench/training.csv
 
-# Kill a sweep a hundred times and read a hundred thousand damaged files: 15 minutes on 2 cores.
+# Kill a sweep a hundred times and read a hundred thousand damaged files: some ten minutes.
 harden: .venv/installed
 	$(BIN)/python -m tests.killing --kills 100 --csv figures/data/faults_killing.csv
 	$(BIN)/python -m tests.fuzz --number 100000 --seconds 3600 --csv figures/data/faults_fuzz.csv

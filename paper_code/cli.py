@@ -452,8 +452,9 @@ def sweep_command(options: argparse.Namespace) -> None:
 def dry_run(options: argparse.Namespace, configs: list[RunConfig], store: RunStore) -> None:
     """Print what a sweep would train, and its cost."""
     missing = missing_runs(configs, store)
-    records = {record.hash: record for of in (run_store(), store) for record in of.records()}
-    table = estimate(missing, list(records.values()), options.device, data_folder=options.data_dir)
+    folders = {*run_store().folders, *store.folders}
+    records = [record for folder in sorted(folders) for record in RunStore(folder).records()]
+    table = estimate(missing, records, options.device, data_folder=options.data_dir)
     jobs = options.jobs or (1 if options.cluster else len(places(options.device, None)))
     totals = {
         "missing runs": len(missing),

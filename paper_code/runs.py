@@ -142,7 +142,7 @@ class RunStore:
         self.folders = [Path(published), self.folder] if published else [self.folder]
 
     def path(self, config: RunConfig) -> Path:
-        return self.folder / config.data.name / f"{config.hash}.json"
+        return record_path(self.folder, config)
 
     def lock_path(self, config: RunConfig) -> Path:
         return self.path(config).with_name(f".{config.hash}.lock")
@@ -157,7 +157,7 @@ class RunStore:
 
     def find(self, config: RunConfig) -> Path | None:
         """The file of the run's record, None if there is none."""
-        paths = [folder / self.path(config).relative_to(self.folder) for folder in self.folders]
+        paths = (record_path(folder, config) for folder in self.folders)
         return next((path for path in paths if path.exists()), None)
 
     def put(self, config: RunConfig, record: RunRecord) -> Path:
@@ -213,6 +213,10 @@ class RunStore:
         for folder in self.folders:
             for path in sorted(folder.glob("*/[!.]*.json")):
                 yield read_record(path)
+
+
+def record_path(folder: Path, config: RunConfig) -> Path:
+    return folder / config.data.name / f"{config.hash}.json"
 
 
 @contextmanager

@@ -14,9 +14,9 @@ import pandas as pd
 from paper_code.claims import SIGNIFICANT_AUC, Runs
 from paper_code.cost import time_text
 from paper_code.data.click_log import rows_of_share
-from paper_code.experiments import PAPER_MODELS, project_path
+from paper_code.experiments import PAPER_MODELS, PROFILES, project_path
 from paper_code.models import MODEL_LABELS
-from paper_code.published import STATISTICS
+from paper_code.published import STATISTICS, published_auc
 from paper_code.runs import RunRecord
 from paper_code.tables import PLAIN, half_interval
 from paper_code.training import TrainingConfig
@@ -26,9 +26,9 @@ PARTICIPANTS = {"ours": "ours", "dense": "ours, nothing deferred", "loop": "loop
 MINIMUM_RATIO = {"library": 2.0, "loop, cpu": 1.0, "loop, cuda": 3.0}
 MAXIMUM_OVER_FLOOR = 1.5
 COMPARED = (1, 10)  # times the base size: where the goals are asked
-SCALES = (1, 2, 3, 4, 10)  # of Tables 3 and 4
 TABLES = {"Criteo": 3, "Avazu": 4}
-RUNS_OF_A_CELL = 3  # by different random initialisation (Appendix C.2)
+SCALES = PROFILES["paper"].scales
+RUNS_OF_A_CELL = len(PROFILES["paper"].seeds)  # by different random initialisation (Appendix C.2)
 LEAST_EPOCHS = TrainingConfig.patience + 1  # that the protocol allows: the first is the best
 
 
@@ -139,9 +139,9 @@ def precision_text(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def cells(dataset: str) -> list[tuple[str, str, int]]:
-    """Model, embedding and scale of every number in Table 3 (Criteo) or 4 (Avazu), which lacks NFwFM at ten times."""
-    grid = [(m, e, s) for m in PAPER_MODELS for e in ("SE", "ME") for s in SCALES if (e, s) != ("ME", 1)]
-    return [cell for cell in grid if (dataset, cell[0], cell[2]) != ("Avazu", "nfwfm", 10)]
+    """Model, embedding and scale of every number in Table 3 (Criteo) or 4 (Avazu)."""
+    published = published_auc(dataset.lower(), PAPER_MODELS)
+    return [(row.model, row.embedding, row.scale) for row in published.itertuples()]
 
 
 def run_seconds(dataset: str, device: str) -> pd.Series:
