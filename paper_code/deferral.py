@@ -40,7 +40,7 @@ def deferred(model: nn.Module, optimizer: torch.optim.Adam, batches: Sequence[Te
     batches: of the coming steps, ids (batch, fields) each. Yields them as the small tables number the rows. In the
     block model and optimizer are used as ever; after it, however many steps it took, both are as if these had been
     dense.
-    The tables have the same cardinalities, the optimizer is fused and has one group of parameters.
+    The tables have the same cardinalities; the optimizer is fused, and they are in its first group of parameters.
     """
     tables = tables_of(model)
     offsets = tables[0].offsets
@@ -49,7 +49,7 @@ def deferred(model: nn.Module, optimizer: torch.optim.Adam, batches: Sequence[Te
     is_read[rows.flatten()] = True
     read, numbers = is_read.nonzero().flatten(), is_read.cumsum(0).sub_(1)
 
-    (group,) = optimizer.param_groups
+    group = optimizer.param_groups[0]
     of_whole = group["params"]
     whole = [table.weight for table in tables]
     small = [nn.Parameter(weight.detach().index_select(0, read)) for weight in whole]

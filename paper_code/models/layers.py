@@ -155,6 +155,7 @@ class MixerBlock(nn.Module):
 
     def __init__(self, num_sets: int, num_tokens: int, token_size: int, expansion: int):
         super().__init__()
+        self.off = False
         # every token of every set is a set of the linear layers, in the order of the sets
         self.inner = SetLinear(num_sets * num_tokens, token_size, expansion * token_size)
         self.outer = SetLinear(num_sets * num_tokens, expansion * token_size, token_size)
@@ -162,7 +163,7 @@ class MixerBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(sets, tokens, rows, size) -> the same."""
-        s = self.mixing_norm(mix_tokens(x) + x)
+        s = self.mixing_norm((x if self.off else mix_tokens(x)) + x)
         hidden = F.gelu(rows_linear(s.flatten(0, 1), self.inner.weight, self.inner.bias))
         return self.ffn_norm(rows_linear(hidden, self.outer.weight, self.outer.bias).view_as(s) + s)
 
@@ -223,6 +224,12 @@ class Chosen(torch.autograd.Function):
         chosen.scatter_(0, places, torch.arange(len(places), device=places.device))
         zeros = gradient.new_zeros(*gradient.shape[:2], 1, *gradient.shape[3:])
         return torch.cat([gradient, zeros], dim=2).index_select(2, chosen), None
+
+
+def zero_and_freeze(*parameters: nn.Parameter) -> None:
+    """For a part of a model that is switched off."""
+    for parameter in parameters:
+        nn.init.zeros_(parameter).requires_grad_(False)
 
 
 def xavier_uniform_(weight: Tensor) -> None:
