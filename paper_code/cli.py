@@ -9,7 +9,14 @@ from pathlib import Path
 
 from paper_code.claims import claims_table, ledger, ledger_table
 from paper_code.cost import estimate, readable, total_seconds, type_of, wall_seconds
-from paper_code.data import SYNTHETIC_LOGS, ClickLog, load_click_log, prepare_avazu, prepare_criteo
+from paper_code.data import (
+    SYNTHETIC_LOGS,
+    ClickLog,
+    load_click_log,
+    prepare_avazu,
+    prepare_criteo,
+    prepare_movielens,
+)
 from paper_code.diagnose import diagnose
 from paper_code.experiments import (
     EXPERIMENTS,
@@ -39,14 +46,34 @@ from paper_code.toy import run_toy
 PREPARE_EXAMPLE = """\
 example: paper-code prepare criteo train.txt
          paper-code prepare avazu train.gz --name avazu_2014 --on-bad-lines skip
+         paper-code prepare movielens ml-1m.zip
 
-Criteo: train.txt of the Display Advertising Challenge; Avazu: train of the Click-Through Rate Prediction contest; plain
-or gzip. The encoded log goes to DATA_DIR/NAME and is used from then on as `--dataset NAME`, or in a notebook by
+The encoded log goes to DATA_DIR/NAME and is used from then on as `--dataset NAME`, or in a notebook by
 `papermill -p dataset NAME`. An earlier log of that name is replaced once the new one is complete; what a killed run
-leaves on the disk is removed by the next one of that name.
+leaves on the disk is removed by the next one of that name. `paper-code prepare FORMAT --help` tells where a log is had
+from, its terms and how it is cited."""
+
+RAW_LOG_EXAMPLE = """\
+example: paper-code prepare criteo train.txt
+         paper-code prepare avazu train.gz --name avazu_2014 --on-bad-lines skip
+
+Criteo: train.txt of the Display Advertising Challenge, https://www.kaggle.com/c/criteo-display-ad-challenge; Avazu:
+train of the Click-Through Rate Prediction contest, https://www.kaggle.com/c/avazu-ctr-prediction; plain or gzip. Both
+are had from Kaggle by whoever accepts their terms.
 
 The report shows the paper's Table 2 beside the log's own numbers. A cardinality counts the id that rare values share,
 as the paper's seem to: Criteo's C9 has 3 values, and the smallest cardinality in Table 2 is 4."""
+
+MOVIELENS_EXAMPLE = """\
+example: paper-code prepare movielens ml-1m.zip
+         paper-code prepare movielens ml-1m.zip --without-ids --name movielens_without_ids
+
+From https://grouplens.org/datasets/movielens/1m/. For research; not to be passed on, nor used commercially, without the
+permission of GroupLens. Cite F. M. Harper and J. A. Konstan, The MovieLens Datasets: History and Context, ACM
+Transactions on Interactive Intelligent Systems 5 (4), 2015, https://doi.org/10.1145/2827872
+
+A rating of 3 is dropped, 4 and 5 are clicks, 1 and 2 are none. Fields: user, movie, gender, age, occupation, zip_code,
+genres (their combination), year: 739,012 rows, 13,559 values. No value is rare, the threshold is 1."""
 
 TRAIN_EXAMPLE = """\
 example: paper-code train --dataset criteo --model dcnv2 --embedding-size 10 --num-sets 4
@@ -89,6 +116,9 @@ larger than the memory, and measures how collapsed each is beside random matrice
 is executed."""
 
 
+RAW_LOGS = {"criteo": prepare_criteo, "avazu": prepare_avazu}
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; the exit status is 0, 1 after an error with its message, 130 after Ctrl-C."""
     options = build_parser().parse_args(arguments)
@@ -114,25 +144,28 @@ def build_parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
-    prepare = add_command(commands, "prepare", prepare_command, "encode a raw click log", PREPARE_EXAMPLE)
-    prepare.add_argument("format", choices=PREPARERS, help="whose layout the file has")
-    prepare.add_argument("file", type=Path, help="the raw log, plain or gzip")
-    prepare.add_argument("--name", help="of the encoded log (default: the format's)")
-    prepare.add_argument("--threshold", type=int, help="rarer values share one id (default: 10 Criteo, 4 Avazu)")
-    prepare.add_argument(
-        "--vocabulary",
-        choices=("all", "train"),
-        default="all",
-        help="count values on the whole file, as the authors do, or on the training rows only (default: all)",
+    prepare_parser = commands.add_parser(
+        "prepare",
+        help="encode a raw click log",
+        description="Encode a raw click log.",
+        epilog=PREPARE_EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    prepare.add_argument(
-        "--on-bad-lines",
-        choices=("error", "skip"),
-        default="error",
-        help="stop at the first malformed line, or leave malformed lines out and count them (default: error)",
-    )
-    add_data_dir(prepare)
-    add_json(prepare)
+    formats = prepare_parser.add_subparsers(title="formats", required=True, metavar="FORMAT", dest="format")
+    for name, prepare_raw in RAW_LOGS.items():
+        prepare = add_format(formats, name, prepare_raw, f"{name.capitalize()}'s raw log", RAW_LOG_EXAMPLE)
+        prepare.add_argument("file", type=Path, help="the raw log, plain or gzip")
+        prepare.add_argument("--threshold", type=int, help="rarer values share one id (default: 10 Criteo, 4 Avazu)")
+        add_vocabulary(prepare)
+        prepare.add_argument(
+            "--on-bad-lines",
+            choices=("error", "skip"),
+            default="error",
+            help="stop at the first malformed line, or leave malformed lines out and count them (default: error)",
+        )
+    movielens = add_format(formats, "movielens", prepare_movielens, "MovieLens-1M", MOVIELENS_EXAMPLE)
+    movielens.add_argument("file", type=Path, help="ml-1m.zip or the folder that it gives")
+    movielens.add_argument("--without-ids", action="store_true", help="leave out the fields user and movie")
 
     train = add_command(commands, "train", train_command, "train one model and store its record", TRAIN_EXAMPLE)
     train.add_argument("--dataset", required=True, help="criteo_like, avazu_like or the name of a prepared log")
@@ -206,6 +239,24 @@ def build_parser() -> argparse.ArgumentParser:
     add_data_dir(diagnose_parser)
     add_json(diagnose_parser)
     return parser
+
+
+def add_format(formats, name: str, prepare, summary: str, example: str) -> argparse.ArgumentParser:
+    parser = add_command(formats, name, prepare_command, summary, example)
+    parser.set_defaults(prepare=prepare)
+    parser.add_argument("--name", help="of the encoded log (default: the format's)")
+    add_data_dir(parser)
+    add_json(parser)
+    return parser
+
+
+def add_vocabulary(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--vocabulary",
+        choices=("all", "train"),
+        default="all",
+        help="count values on all rows, as the authors do, or on the training rows only (default: all)",
+    )
 
 
 def add_command(commands, name: str, command, summary: str, example: str) -> argparse.ArgumentParser:
@@ -301,7 +352,8 @@ def report(values: dict, as_json: bool) -> None:
         print(f"{name:<{width}}  {value:,}" if isinstance(value, int) else f"{name:<{width}}  {value}")
 
 
-PREPARERS = {"criteo": prepare_criteo, "avazu": prepare_avazu}
+# Options of any command, which are none of what reads a log
+COMMON_OPTIONS = ("command", "format", "prepare", "file", "name", "data_dir", "json")
 
 
 def prepare_command(options: argparse.Namespace) -> None:
@@ -311,21 +363,16 @@ def prepare_command(options: argparse.Namespace) -> None:
         raise ValueError(f"--name {name!r}: expected the name of a folder in {options.data_dir}")
     if name in SYNTHETIC_LOGS:
         raise ValueError(f"--name {name!r}: is the name of a synthetic log, choose another")
-    prepared = PREPARERS[options.format](
-        options.file,
-        options.data_dir / name,
-        name=name,
-        vocabulary=options.vocabulary,
-        on_bad_lines=options.on_bad_lines,
-        **given(options, ("threshold",)),
-    )
+    settings = {key: value for key, value in vars(options).items() if key not in COMMON_OPTIONS and value is not None}
+    prepared = options.prepare(options.file, options.data_dir / name, name=name, **settings)
     seconds = time.perf_counter() - started
-    log = prepared.log
+    log = prepared if isinstance(prepared, ClickLog) else prepared.log
+    raw_log = options.format in RAW_LOGS
     report(
         {
             "folder": str(options.data_dir / name),
-            **beside_table_2(log, published_dataset(options.format)),
-            "skipped lines": prepared.skipped_lines,
+            **(beside_table_2(log, published_dataset(options.format)) if raw_log else numbers_of(log)),
+            **({"skipped lines": prepared.skipped_lines} if raw_log else {}),
             "click rate": round(float(log.labels.mean()), 4),
             "threshold": log.threshold,
             "rows per second": round(log.rows / seconds),
@@ -334,19 +381,26 @@ def prepare_command(options: argparse.Namespace) -> None:
     )
 
 
+def numbers_of(log: ClickLog) -> dict:
+    """The numbers of Table 2 for the log."""
+    sizes = log.cardinalities
+    return {
+        "rows": log.rows,
+        "fields": len(sizes),
+        "sum of cardinalities": sum(sizes),
+        "largest cardinality": max(sizes),
+        "smallest cardinality": min(sizes),
+    }
+
+
 def beside_table_2(log: ClickLog, dataset: str) -> dict:
     """Each number of Table 2 for the log, followed by the paper's for its data set; whether the log is all of it."""
     known = STATISTICS[dataset]
-    numbers = {
-        "rows": (log.rows, known["rows"]),
-        "fields": (len(log.fields), known["fields"]),
-        "sum of cardinalities": (sum(log.cardinalities), known["sum"]),
-        "largest cardinality": (max(log.cardinalities), known["largest"]),
-        "smallest cardinality": (min(log.cardinalities), known["smallest"]),
-    }
     values = {}
-    for name, (ours, published) in numbers.items():
-        values |= {name: ours, f"{name} in the paper's Table 2": int(published)}
+    for (name, ours), key in zip(
+        numbers_of(log).items(), ("rows", "fields", "sum", "largest", "smallest"), strict=True
+    ):
+        values |= {name: ours, f"{name} in the paper's Table 2": int(known[key])}
     if round(log.rows, -5) >= known["rows"]:  # as the paper rounds
         return values | {"extent": f"all of {dataset}"}
     share = f"{log.rows / known['rows']:.2%} of its rows"

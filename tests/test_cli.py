@@ -207,7 +207,38 @@ def test_real_avazu_rows_are_prepared_under_another_name(real_data, command, tmp
     assert values["threshold"] == "4"
 
 
+def test_the_real_movielens_is_prepared_from_its_archive(real_data, command, tmp_path):
+    archive = real_data / "movielens" / "ml-1m.zip"
+    status, output, _ = command("prepare", "movielens", archive, "--data-dir", tmp_path, "--without-ids", "--json")
+    assert status == 0
+    values = json.loads(output)
+    assert values["folder"] == str(tmp_path / "movielens")
+    assert (values["rows"], values["fields"], values["sum of cardinalities"]) == (739_012, 6, 3_851)
+    assert values["click rate"] == 0.7784
+    assert not [name for name in values if "Table 2" in name or "skipped" in name]
+
+
 # Preparing
+
+
+@pytest.mark.parametrize(
+    ("log", "words"),
+    [
+        ("criteo", ["kaggle.com/c/criteo-display-ad-challenge", "accepts their terms"]),
+        ("avazu", ["kaggle.com/c/avazu-ctr-prediction", "accepts their terms"]),
+        (
+            "movielens",
+            ["grouplens.org/datasets/movielens/1m", "For research; not to be passed on", "Cite F. M. Harper"],
+        ),
+    ],
+)
+def test_the_help_of_a_log_says_where_it_is_had_from_and_its_terms(log, words, capsys):
+    with pytest.raises(SystemExit) as exit_info:
+        cli.main(["prepare", log, "--help"])
+    assert exit_info.value.code == 0
+    text = capsys.readouterr().out
+    for word in ["example: ", *words]:
+        assert word in text
 
 
 def test_json_and_text_report_the_same(raw, command, tmp_path):

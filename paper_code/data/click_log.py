@@ -46,6 +46,8 @@ class ClickLog:
     source: where the rows come from (file, SHA-256 and options, or generator, seed and options); JSON values only.
     test_rows: how many of the last rows are a test sample of their own (synthetic logs); 0: the split draws one.
     click_probability: (rows,) float32, the true click probability, where a generator knows it.
+    parts: rows of training, validation and test, which stand in this order, if the split is given; None: it is drawn.
+    split_by: fields; rows with the same ids in all of them stay in one part of a drawn split.
     """
 
     name: str
@@ -56,6 +58,8 @@ class ClickLog:
     source: dict
     test_rows: int = 0
     click_probability: np.ndarray | None = None
+    parts: tuple[int, int, int] | None = None
+    split_by: tuple[str, ...] = ()
 
     @property
     def rows(self) -> int:
@@ -69,6 +73,7 @@ class ClickLog:
     @property
     def description(self) -> dict:
         """What `log.json` says: everything but the arrays."""
+        of_split = {"parts": self.parts and list(self.parts), "split_by": list(self.split_by)}
         return {
             "format": FORMAT_VERSION,
             "name": self.name,
@@ -77,7 +82,7 @@ class ClickLog:
             "threshold": self.threshold,
             "source": self.source,
             "fields": [{"name": f.name, "cardinality": f.cardinality} for f in self.fields],
-        }
+        } | {key: value for key, value in of_split.items() if value}
 
     @property
     def fingerprint(self) -> str:
@@ -87,8 +92,25 @@ class ClickLog:
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def split(self, seed: int = 0) -> Split:
-        """The 8:1:1 split of Section 5.2; see `split_rows`."""
+        """The given split, its training rows in a random order, or else an 8:1:1 split (Section 5.2).
+
+        It is drawn among the rows, see `split_rows`, or with `split_by` among the groups of rows that stay together.
+        """
+        if self.parts:
+            train, validation, test = np.split(np.arange(self.rows), np.cumsum(self.parts)[:-1])
+            return Split(np.random.default_rng(seed).permutation(train), validation, test)
+        if self.split_by:
+            return split_groups(self.groups, seed)
         return split_rows(self.rows, seed, self.test_rows)
+
+    @property
+    def groups(self) -> np.ndarray:
+        """The number of each row's group, (rows,) from 0: rows with the same ids in the fields `split_by` share it."""
+        names = [field.name for field in self.fields]
+        groups = np.zeros(self.rows, np.int64)
+        for column in map(names.index, self.split_by):
+            groups = np.unique(groups * self.fields[column].cardinality + self.ids[:, column], return_inverse=True)[1]
+        return groups
 
 
 def split_rows(rows: int, seed: int, test_rows: int = 0) -> Split:
@@ -102,6 +124,16 @@ def split_rows(rows: int, seed: int, test_rows: int = 0) -> Split:
         return Split(order[:train], order[train:], np.arange(rows - test_rows, rows))
     train, validation = rows_of_share(rows, 8, 10), rows_of_share(rows, 9, 10)
     return Split(order[:train], order[train:validation], order[validation:])
+
+
+def split_groups(groups: np.ndarray, seed: int) -> Split:
+    """Split the groups (rows,), numbered from 0, 8:1:1 by a random permutation; each part's rows in random order."""
+    rng = np.random.default_rng(seed)
+    number = int(groups.max()) + 1
+    rank = rng.permutation(number)[groups]
+    rows = rng.permutation(len(groups))
+    part = np.searchsorted([rows_of_share(number, share, 10) for share in (8, 9)], rank[rows], side="right")
+    return Split(*(rows[part == which] for which in range(3)))
 
 
 def rows_of_share(rows: int, numerator: int, denominator: int) -> int:
@@ -199,6 +231,9 @@ def load_click_log(folder: str | Path) -> ClickLog:
         in_range = False
     if not in_range:
         raise ValueError(f"{path}: a field without a name or a positive cardinality; prepare the log again")
+    parts, split_by = description.get("parts"), description.get("split_by", [])
+    if problem := split_problem(parts, split_by, description, [field.name for field in fields]):
+        raise ValueError(f"{path}: {problem}; prepare the log again")
     ids, labels = (mapped(folder / f"{name}.npy") for name in ("ids", "labels"))
     expected = (description["rows"], len(fields))
     if (ids.shape, ids.dtype, labels.shape, labels.dtype) != (expected, np.int32, expected[:1], np.uint8):
@@ -214,7 +249,31 @@ def load_click_log(folder: str | Path) -> ClickLog:
         threshold=description["threshold"],
         source=description["source"],
         test_rows=description["test_rows"],
+        parts=parts and tuple(parts),
+        split_by=tuple(split_by),
     )
+
+
+def split_problem(parts: object, split_by: object, description: dict, fields: list[str]) -> str | None:
+    """What is wrong with the given split of a log with these fields, or with the fields that it is drawn by."""
+    if parts is not None:
+        numbers = isinstance(parts, list) and [type(rows) is int and rows >= 0 for rows in parts] == [True] * 3
+        if not numbers or sum(parts) != description["rows"]:
+            return f"parts is {parts!r:.40}, expected the rows of training, validation and test, {description['rows']}"
+    if not isinstance(split_by, list) or not all(name in fields for name in split_by):
+        return f"split_by is {split_by!r:.40}, expected names of fields: {', '.join(fields)}"
+    if bool(parts) + bool(split_by) + bool(description["test_rows"]) > 1:
+        return "more than one of parts, split_by and test_rows, expected one"
+    return None
+
+
+def write_log(folder: Path, log: ClickLog) -> ClickLog:
+    """Write the log to `folder`, in place of a log already there, and open it from there."""
+    with replaced_folder(folder) as new:
+        np.save(new / "ids.npy", np.ascontiguousarray(log.ids, np.int32))
+        np.save(new / "labels.npy", np.asarray(log.labels, np.uint8))
+        write_description(new, log.description)
+    return load_click_log(folder)
 
 
 def mapped(path: Path) -> np.ndarray:

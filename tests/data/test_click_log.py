@@ -19,7 +19,7 @@ from paper_code.data.click_log import (
     load_click_log,
     replaced_folder,
     split_rows,
-    write_description,
+    write_log,
 )
 
 
@@ -37,10 +37,7 @@ def small_log(**changes) -> ClickLog:
 
 
 def save(log: ClickLog, folder) -> None:
-    with replaced_folder(folder) as new:
-        np.save(new / "ids.npy", log.ids)
-        np.save(new / "labels.npy", log.labels)
-        write_description(new, log.description)
+    write_log(folder, log)
 
 
 def contents(folder) -> dict[str, bytes]:
@@ -99,6 +96,45 @@ def test_a_log_splits_by_its_own_rows():
     assert log.cardinalities == [3, 5]
     assert log.split(0).test.tolist() == [2, 3]
     assert np.array_equal(log.split(3).train, split_rows(4, 3, 2).train)
+
+
+def test_a_given_split_is_kept_for_every_seed():
+    """Only the order of the training rows is the seed's."""
+    log = small_log(parts=(300, 60, 40), ids=np.zeros((400, 2), np.int32), labels=np.zeros(400, np.uint8))
+    orders = [log.split(seed) for seed in (0, 0, 1)]
+    for split in orders:
+        assert sorted(split.train) == list(range(300))
+        assert split.validation.tolist() == list(range(300, 360))
+        assert split.test.tolist() == list(range(360, 400))
+    assert np.array_equal(orders[0].train, orders[1].train)
+    assert not np.array_equal(orders[0].train, orders[2].train)
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.integers(1, 400), st.integers(1, 30), st.integers(1, 30), st.integers(0, 2**32 - 1))
+def test_rows_with_the_same_ids_in_split_by_stay_together(rows, users, items, seed):
+    rng = np.random.default_rng(seed)
+    ids = np.stack([rng.integers(users, size=rows), rng.integers(9, size=rows), rng.integers(items, size=rows)], axis=1)
+    fields = (Field("user", users), Field("other", 9), Field("item", items))
+    log = small_log(fields=fields, ids=ids.astype(np.int32), labels=np.zeros(rows, np.uint8), split_by=("user", "item"))
+    split = log.split(seed)
+    assert sorted([*split.train, *split.validation, *split.test]) == list(range(rows))
+    parts = (split.train, split.validation, split.test)
+    pairs = [{tuple(pair) for pair in ids[part][:, [0, 2]].tolist()} for part in parts]
+    number = len(set.union(*pairs))
+    assert sum(map(len, pairs)) == number
+    train, validation = number * 8 // 10, number * 9 // 10 - number * 8 // 10
+    assert [len(part) for part in pairs] == [train, validation, number - train - validation]
+
+
+def test_groups_and_their_rows_are_drawn_by_the_seed():
+    ids = np.repeat(np.arange(500, dtype=np.int32), 4)[:, None]
+    log = small_log(fields=(Field("pair", 500),), ids=ids, labels=np.zeros(2_000, np.uint8), split_by=("pair",))
+    first, again, other = (log.split(seed) for seed in (0, 0, 1))
+    assert np.array_equal(first.train, again.train)
+    assert not np.array_equal(first.test, other.test)
+    assert abs(np.corrcoef(first.train, np.arange(len(first.train)))[0, 1]) < 4 / len(first.train) ** 0.5
+    assert abs(first.test.mean() - 1_000) < 4 * 2_000 / 12**0.5 / 50**0.5  # 50 groups
 
 
 # The folder
@@ -297,6 +333,36 @@ def test_a_broken_description_is_named(tmp_path, text):
         load_click_log(tmp_path / "log")
 
 
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"parts": [1, 2]}, r"parts is \[1, 2\], expected the rows of training, validation and test, 4"),
+        ({"parts": [1, 1, 1]}, "parts is"),
+        ({"parts": [5, -1, 0]}, "parts is"),
+        ({"parts": "411"}, "parts is"),
+        ({"split_by": ["user"]}, "split_by is .*'user'.*, expected names of fields: site, ad"),
+        ({"split_by": "ad"}, "split_by is"),
+        ({"split_by": ["ad"], "parts": [2, 1, 1]}, "more than one of"),
+        ({"split_by": ["ad"], "test_rows": 1}, "more than one of"),
+    ],
+)
+def test_an_impossible_split_is_named(tmp_path, changes, words):
+    save(small_log(), tmp_path / "log")
+    path = tmp_path / "log" / "log.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+    with pytest.raises(ValueError, match=rf"log\.json: {words}.*prepare the log again"):
+        load_click_log(tmp_path / "log")
+
+
+@pytest.mark.parametrize("changes", [{"parts": (2, 1, 1)}, {"split_by": ("ad", "site")}])
+def test_a_log_comes_back_with_its_split(tmp_path, changes):
+    log = small_log(**changes)
+    loaded = write_log(tmp_path / "log", log)
+    assert loaded.description == log.description
+    assert (loaded.parts, loaded.split_by) == (log.parts, log.split_by)
+    assert set(log.description) - set(small_log().description) == set(changes)
+
+
 @pytest.mark.parametrize("version", [0, 2, "1", None])
 def test_another_format_is_named(tmp_path, version):
     save(small_log(), tmp_path / "log")
@@ -348,6 +414,9 @@ def test_the_fingerprint_is_16_hexadecimal_digits():
         {"source": {"file": "train.txt", "sha256": "ab" * 32, "rows": "train"}},
         {"threshold": 3},
         {"test_rows": 1},
+        {"parts": (2, 1, 1)},
+        {"split_by": ("ad",)},
+        {"split_by": ("site", "ad")},
         {"fields": (Field("site", 3), Field("ad", 6))},
         {"fields": (Field("ad", 3), Field("site", 5))},
         {"labels": np.zeros(5, np.uint8)},

@@ -1,0 +1,144 @@
+"""MovieLens-1M becomes the click log of its protocol, and a file that breaks its format is named."""
+
+import zipfile
+
+import numpy as np
+import pytest
+
+from paper_code.data import load_click_log, prepare_movielens
+
+FILES = {
+    "ratings.dat": ["1::10::5::978300760", "1::20::3::0", "2::10::1::0", "2::20::4::0", "2::30::2::0", "3::10::4::0"],
+    "users.dat": ["1::F::1::10::48067", "2::M::56::16::70072", "3::M::25::15::70072"],
+    "movies.dat": [
+        "10::Misérables, Les (1995)::Drama|Musical",
+        "20::2001: A Space Odyssey (1968)::Drama",
+        "30::Seven (Se7en) (1995)::Crime|Drama",
+    ],
+}
+
+
+def write(folder, **changes) -> object:
+    """The three files in `folder`, of which some have other lines."""
+    folder.mkdir(parents=True)
+    for name, lines in FILES.items():
+        lines = changes.get(name.removesuffix(".dat"), lines)
+        (folder / name).write_text("".join(f"{line}\n" for line in lines), encoding="latin-1")
+    return folder
+
+
+def pack(folder, archive) -> object:
+    with zipfile.ZipFile(archive, "w") as packed:
+        for path in folder.iterdir():
+            packed.write(path, f"ml-1m/{path.name}")
+    return archive
+
+
+def test_every_value_of_a_row_is_that_of_its_user_and_movie(tmp_path):
+    log = prepare_movielens(write(tmp_path / "ml-1m"), tmp_path / "log")
+    assert [field.name for field in log.fields] == [
+        *("user", "movie", "gender", "age", "occupation", "zip_code", "genres", "year")
+    ]
+    assert log.labels.tolist() == [1, 0, 1, 0, 1]  # the rating of 3 is gone
+    rows = {
+        "user": "12223",
+        "movie": ["10", "10", "20", "30", "10"],
+        "gender": "FMMMM",
+        "age": ["1", "56", "56", "56", "25"],
+        "occupation": ["10", "16", "16", "16", "15"],
+        "zip_code": ["48067", "70072", "70072", "70072", "70072"],
+        "genres": ["Drama|Musical", "Drama|Musical", "Drama", "Crime|Drama", "Drama|Musical"],
+        "year": ["1995", "1995", "1968", "1995", "1995"],
+    }
+    for field, ids in zip(log.fields, log.ids.T, strict=True):
+        values = list(rows[field.name])
+        by_count = sorted(set(values), key=lambda value: (-values.count(value), value))
+        assert [by_count[i] for i in ids] == values
+        assert field.cardinality == len(by_count)
+
+
+def test_the_archive_and_its_folder_give_the_same_log(tmp_path):
+    folder = write(tmp_path / "ml-1m")
+    from_folder = prepare_movielens(folder, tmp_path / "log")
+    from_archive = prepare_movielens(pack(folder, tmp_path / "ml-1m.zip"), tmp_path / "log")
+    assert from_archive.source["file"] == "ml-1m.zip"
+    assert from_archive.fingerprint == from_folder.fingerprint
+    assert load_click_log(tmp_path / "log").fingerprint == from_folder.fingerprint
+
+
+def test_without_ids_the_rows_and_the_other_fields_are_the_same(tmp_path):
+    folder = write(tmp_path / "ml-1m")
+    usual = prepare_movielens(folder, tmp_path / "usual")
+    without = prepare_movielens(folder, tmp_path / "without", without_ids=True)
+    assert without.fields == usual.fields[2:]
+    assert np.array_equal(without.ids, usual.ids[:, 2:])
+    assert np.array_equal(without.labels, usual.labels)
+    assert without.fingerprint != usual.fingerprint
+
+
+def test_lines_may_end_as_on_windows(tmp_path):
+    folder = write(tmp_path / "ml-1m")
+    usual = prepare_movielens(folder, tmp_path / "log")
+    for path in folder.iterdir():
+        path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
+    assert np.array_equal(prepare_movielens(folder, tmp_path / "log2").ids, usual.ids)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"ratings": ["1::10::5::0", "1::10::5"]}, r"ratings.dat: line 2: found '1::10::5', expected 4 columns"),
+        ({"ratings": ["1::10::6::0"]}, "ratings.dat: line 1: found '6', expected a rating from 1 to 5"),
+        ({"ratings": ["1::10::4.5::0"]}, "ratings.dat: line 1: found '4.5', expected a rating from 1 to 5"),
+        ({"ratings": [*FILES["ratings.dat"], "9::10::5::0"]}, "line 7: found '9', expected a user of users.dat"),
+        ({"ratings": ["1::99::5::0"]}, "line 1: found '99', expected a movie of movies.dat"),
+        ({"ratings": ["1::10::5::0", "2::10::4::0"]}, "found 2 rows, all with label 1, expected rows of both"),
+        ({"ratings": ["1::10::3::0"]}, "found no row, expected rows of both labels"),
+        ({"ratings": []}, "ratings.dat: line 1: found '', expected 4 columns"),
+        ({"users": [*FILES["users.dat"], "1::M::1::1::1"]}, "users.dat: line 1: found '1', expected each user once"),
+        ({"movies": ["10::Toy Story::Comedy"]}, "movies.dat: line 1: found 'Toy Story', expected a title that ends"),
+    ],
+)
+def test_what_breaks_the_format_is_named_and_nothing_is_written(tmp_path, changes, words):
+    with pytest.raises(ValueError, match=words):
+        prepare_movielens(write(tmp_path / "ml-1m", **changes), tmp_path / "log")
+    assert not (tmp_path / "log").exists()
+
+
+def test_an_archive_without_the_files_or_broken_is_named(tmp_path):
+    folder = write(tmp_path / "ml-1m")
+    archive = pack(folder, tmp_path / "ml-1m.zip")
+    whole = archive.read_bytes()
+    (folder / "users.dat").unlink()
+    with pytest.raises(ValueError, match=r"ml-1m: has no file of the name users\.dat, expected one of each: ratings"):
+        prepare_movielens(folder, tmp_path / "log")
+    with pytest.raises(ValueError, match=r"other\.zip: has no file of the name users\.dat"):
+        prepare_movielens(pack(folder, tmp_path / "other.zip"), tmp_path / "log")
+    archive.write_bytes(whole.replace(b"978300760", b"978300761"))
+    with pytest.raises(ValueError, match=r"ml-1m\.zip: a broken or encrypted zip archive \(Bad CRC"):
+        prepare_movielens(archive, tmp_path / "log")
+    archive.write_bytes(whole[:100])
+    with pytest.raises(ValueError, match=r"ml-1m\.zip: is no zip archive, expected one with ratings\.dat"):
+        prepare_movielens(archive, tmp_path / "log")
+    with pytest.raises(FileNotFoundError, match=r"absent\.zip"):
+        prepare_movielens(tmp_path / "absent.zip", tmp_path / "log")
+
+
+def test_the_raw_files_are_not_replaced_by_the_log(tmp_path):
+    folder = write(tmp_path / "log" / "ml-1m")
+    (tmp_path / "log" / "log.json").write_text("{}")
+    with pytest.raises(ValueError, match=r"lies in .*, which is to be replaced"):
+        prepare_movielens(folder, tmp_path / "log")
+    assert folder.is_dir()
+
+
+def test_the_real_log(real_data, tmp_path):
+    """739,012 rows and 13,559 values, each of which has an id of its own."""
+    log = prepare_movielens(real_data / "movielens" / "ml-1m.zip", tmp_path / "log")
+    assert log.rows == 739_012
+    assert log.labels.mean() == pytest.approx(0.778, abs=0.0005)
+    assert dict(zip([field.name for field in log.fields], log.cardinalities, strict=True)) == {
+        **{"user": 6_040, "movie": 3_668, "gender": 2, "age": 7, "occupation": 21},
+        **{"zip_code": 3_439, "genres": 301, "year": 81},
+    }
+    assert sum(log.cardinalities) == 13_559
