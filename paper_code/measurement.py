@@ -24,8 +24,8 @@ def summary(model: CTRModel) -> dict:
     embedding_norm: root mean square of all values of the embeddings.
     With projections W_{i->j} (Section 4.1), of the first layer that has them, also: projection_norm, the mean of
     ||W_{i->j}||_F; distance_to_unitary, the mean of `distance_to_unitary`; with one set projected_abundance, the mean
-    over i and j of IA(E_i W_{i->j}^T) / IA(E_i), which is one if the projections keep every singular value's share; with
-    several pattern_correlation and pattern_spread, see `pattern_measures`. The means of the last three leave out i = j.
+    over i other than j of IA(E_i W_{i->j}^T) / IA(E_i), one for projections that keep every singular value's share;
+    with several pattern_correlation and pattern_spread, see `pattern_measures`.
     """
     found = field_information_abundance(model)
     if model.embedding.num_sets > 1:

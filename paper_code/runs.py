@@ -43,10 +43,10 @@ class DataConfig:
     """Which log, exactly.
 
     name: a synthetic log, or an encoded one in the data folder.
-    seed: of a synthetic log's generator, and of the split.
+    seed: of a synthetic log's generator, of the split, and of the permutation of labels.
     rows: of the log, without a synthetic log's test_rows.
     fingerprint: of an encoded log, so that one prepared anew is another log.
-    generator: of a synthetic log, see `paper_code.data.synthetic.GENERATOR`; None: the first.
+    generator: of a synthetic log, its version, see GENERATOR; None: the first, of which there are only records.
     noise, patterns, vocabulary, latent_size: of a synthetic log, see `paper_code.data.synthetic.generate`; None: as
     always.
     permuted: the labels are permuted at random, so that nothing can be learned from the ids.
@@ -120,8 +120,8 @@ class RunRecord:
     epochs: of every whole epoch the mean training loss of its tenths, validation AUC and log loss at its end, raw too,
     seconds, and every field's information abundance. looks: validation AUC at every look.
     spectra: at the best look; see `paper_code.measurement.measure`.
-    moments: `paper_code.measurement.summary` before training (initial), at the best look (best, raw_best) and at the end
-    of the config's measured_epoch (equal, raw_equal: with test_auc).
+    moments: `paper_code.measurement.summary` before training (initial), at the best look (best, raw_best) and at the
+    end of the config's measured_epoch (equal, raw_equal: with test_auc).
     provenance: commit, versions, hardware, seconds, peak memory.
     """
 

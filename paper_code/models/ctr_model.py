@@ -67,8 +67,8 @@ class CTRModel(nn.Module):
         return torch.linalg.matrix_norm(self.of_interaction("projections", "projections W_i->j", models)())
 
     def switch_off_interaction(self) -> None:
-        """Let fields no longer interact but in the MLP: the interaction, of FinalMLP the fusion, becomes the identity or
-        gives zeros, and its parameters are frozen.
+        """Let fields interact in the MLP alone: the interaction, of FinalMLP the fusion, becomes the identity or gives
+        zeros, and its parameters are frozen.
 
         Raises TypeError for DNN, which has no interaction besides its MLP.
         """

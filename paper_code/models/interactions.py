@@ -177,7 +177,7 @@ class CrossNetwork(nn.Module):
         if self.groups == 1:
             return self.crossed(embeddings)
         groups = embeddings.unflatten(3, (self.groups, -1)).transpose(2, 3).flatten(1, 2)
-        crossed = self.crossed(groups).unflatten(2, embeddings.shape[2:3] + (-1,)).unflatten(1, (-1, self.groups))
+        crossed = self.crossed(groups).unflatten(2, (*embeddings.shape[2:3], -1)).unflatten(1, (-1, self.groups))
         return crossed.transpose(2, 3).flatten(2)
 
     def crossed(self, embeddings: Tensor) -> Tensor:
