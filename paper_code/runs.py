@@ -16,12 +16,13 @@ import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from copy import deepcopy
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import get_origin
 
+import numpy as np
 import torch
 
 from paper_code.data import SYNTHETIC_LOGS, ClickLog, Split, load_click_log
@@ -36,6 +37,8 @@ PROJECT_FOLDER = Path(__file__).resolve().parent.parent
 DATA_FOLDER = Path(os.environ.get("PAPER_CODE_DATA", PROJECT_FOLDER / "data"))
 SCHEMA_VERSION = 2
 VERSIONS_OF = ("torch", "numpy", "scikit-learn")
+GENERATOR = 2
+"""The version of the synthetic logs; the first, of larger entities, is in the history of this project."""
 
 
 @dataclass(frozen=True)
@@ -313,23 +316,23 @@ def check_finite(values: object, *path: str | int) -> None:
 
 
 def data_config(name: str, seed: int, rows: int, test_rows: int, data_folder: Path = DATA_FOLDER) -> DataConfig:
-    """The log of that name: a synthetic one of these sizes and seed, or an encoded one, split by the paper's seed 0.
+    """The log of that name and seed: a synthetic one of these sizes, or an encoded one, split by the seed.
 
     One that is not prepared here is still known if the project has its records.
     Raises FileNotFoundError, which says which logs there are, if there is none of that name.
     """
     if name in SYNTHETIC_LOGS:
-        return DataConfig(name, seed, rows, test_rows)
+        return DataConfig(name, seed, rows, test_rows, generator=GENERATOR)
     if Path(name).name != name or not (data_folder / name / "log.json").is_file():
         if recorded := [log for log in RECORDED_LOGS if log.name == name]:
-            return recorded[0]
+            return replace(recorded[0], seed=seed)
         prepared = sorted(path.parent.name for path in data_folder.glob("*/log.json"))
         raise FileNotFoundError(
             f"no data set {name!r}: expected one of {', '.join([*SYNTHETIC_LOGS, *prepared])}, "
             f"or encode a raw log with `paper-code prepare` (see `paper-code prepare --help`) into {data_folder / name}"
         )
     log = load_click_log(data_folder / name)
-    return DataConfig(name, 0, log.rows, fingerprint=log.fingerprint)
+    return DataConfig(name, seed, log.rows, fingerprint=log.fingerprint)
 
 
 @lru_cache(maxsize=1)
@@ -341,7 +344,15 @@ def load_data(config: DataConfig, data_folder: Path = DATA_FOLDER) -> ClickLog:
     Raises ValueError if the encoded log has changed since the config was made, or has an id out of range or a label
     that is not 0 or 1.
     """
+    if config.permuted:
+        log = load_data.__wrapped__(replace(config, permuted=False), data_folder)
+        return replace(log, labels=np.random.default_rng(config.seed).permutation(log.labels))
     if config.name in SYNTHETIC_LOGS:
+        if config.generator != GENERATOR:
+            raise ValueError(
+                f"{config.name} of generator {config.generator or 1}: expected {GENERATOR}; of the earlier one there "
+                "are only records, check out the commit that they name to train more"
+            )
         return SYNTHETIC_LOGS[config.name](config.seed, config.rows, config.test_rows, **config.variation)
     log = load_click_log(data_folder / config.name)
     if log.fingerprint != config.fingerprint:
