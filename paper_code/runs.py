@@ -268,7 +268,7 @@ def read_record(path: Path) -> RunRecord:
     """Raises ValueError, which names the file and what is wrong in it, if it is not a record of this schema or not of
     the run that it is named after."""
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = of_this_schema(json.loads(path.read_text(encoding="utf-8")))
         check_record(values)
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path}: not a run record ({error}); delete it to train the run anew") from error
@@ -276,6 +276,21 @@ def read_record(path: Path) -> RunRecord:
     if record.hash != path.stem:
         raise ValueError(f"{path}: its config is not that of the run it is named after; delete it to train it anew")
     return record
+
+
+def of_this_schema(values: object) -> object:
+    """The JSON values of a record of the first regime with what it lacks: it had one look an epoch."""
+    if isinstance(values, dict) and values.get("schema") == 1:
+        looks = [epoch["validation_auc"] for epoch in values["epochs"]]
+        best = {"best_look": values["scores"]["best_epoch"]}
+        return values | {
+            "scores": values["scores"] | best,
+            "looks": looks,
+            "moments": {},
+            "parameters_by_part": {},
+            "schema": SCHEMA_VERSION,
+        }
+    return values
 
 
 def check_record(values: object) -> None:

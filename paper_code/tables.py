@@ -14,12 +14,13 @@ from pandas.api.typing import SeriesGroupBy
 from scipy import stats
 from sklearn.metrics import roc_auc_score
 
+from paper_code import measurement
 from paper_code.data import SYNTHETIC_LOGS, ClickLog
 from paper_code.experiments import PROFILES, find, project_path, seeds_of
 from paper_code.models import MODEL_LABELS, MODELS, base_embedding_size, build_model
 from paper_code.models.ctr_model import CTRModel
 from paper_code.published import STATISTICS, published_auc, published_dataset
-from paper_code.runs import DataConfig, RunRecord, data_config, load_data, sub_embedding_information_abundance
+from paper_code.runs import DataConfig, RunRecord, data_config, load_data
 from paper_code.spectra import (
     effective_rank_of,
     information_abundance_of,
@@ -353,7 +354,7 @@ def randomly_projected_abundance(record: RunRecord, seed: int | None = None) -> 
 
 def initial_sub_embedding_abundance(record: RunRecord) -> np.ndarray:
     """As `sub_embedding_abundance`, before training."""
-    found = np.array(sub_embedding_information_abundance(initial_model(record)), dtype=float)
+    found = np.array(measurement.sub_embedding_information_abundance(initial_model(record)), dtype=float)
     np.fill_diagonal(found, np.nan)
     return found
 
