@@ -26,20 +26,20 @@ from paper_code.experiments import (
     book_experiments,
     describe,
     find,
+    log_of_profile,
     missing_runs,
     num_fields,
-    options_for,
     parse_seeds,
     project_path,
     run_configs,
     run_store,
+    setting,
     sweep,
-    training_for,
 )
 from paper_code.models import MODELS, base_embedding_size, model_options
 from paper_code.published import STATISTICS, published_dataset
 from paper_code.regularizers import REGULARIZERS, RegularizerConfig
-from paper_code.runs import DATA_FOLDER, RunConfig, RunStore, data_config, execute
+from paper_code.runs import DATA_FOLDER, RunConfig, RunStore, execute
 from paper_code.sweeps import places
 from paper_code.toy import run_toy
 
@@ -181,7 +181,12 @@ def build_parser() -> argparse.ArgumentParser:
     train.add_argument("--regularizer-weight", type=float, help="(default: that of the authors' code)")
     train.add_argument("--batch-size", type=int, help="rows of a training step")
     train.add_argument("--learning-rate", type=float, help="of Adam")
-    train.add_argument("--weight-decay", type=float, help="of Adam, coupled (default: by the profile's rule)")
+    train.add_argument("--weight-decay", type=float, help="of Adam, coupled (default: the profile's)")
+    train.add_argument(
+        "--embedding-weight-decay", type=float, help="of embeddings alone (default: by the profile's rule)"
+    )
+    train.add_argument("--looks-per-epoch", type=int, help="times an epoch that validation AUC is looked at")
+    train.add_argument("--averaging", type=float, metavar="DECAY", help="score the exponential average of the weights")
     train.add_argument("--patience", type=int, help="epochs without a better validation AUC before it stops")
     train.add_argument("--max-epochs", type=int, help="it stops then at the latest")
     train.add_argument(
@@ -356,6 +361,12 @@ def report(values: dict, as_json: bool) -> None:
 COMMON_OPTIONS = ("command", "format", "prepare", "file", "name", "data_dir", "json")
 
 
+PROTOCOL = (
+    *("batch_size", "learning_rate", "weight_decay", "embedding_weight_decay", "patience", "max_epochs"),
+    *("looks_per_epoch", "averaging", "mixed_precision"),
+)
+
+
 def prepare_command(options: argparse.Namespace) -> None:
     started = time.perf_counter()
     name = options.name or options.format
@@ -411,19 +422,19 @@ def train_command(options: argparse.Namespace) -> None:
     if options.threads is not None and options.threads < 1:
         raise ValueError(f"--threads {options.threads}: expected at least 1")
     profile = find("profile", options.profile, PROFILES)
-    data = data_config(options.dataset, options.seed, profile.rows, profile.test_rows, options.data_dir)
-    training = training_for(profile, data.rows)
-    protocol = ("batch_size", "learning_rate", "weight_decay", "patience", "max_epochs", "mixed_precision")
-    training = replace(training, **given(options, protocol))
-    model_settings = options_for(profile, options.model) | given(options, tuple(MODEL_OPTIONS))
+    data = log_of_profile(profile, options.dataset, options.seed, options.data_dir)
+    fields = num_fields(data, options.data_dir)
+    find("model", options.model, MODELS)
+    base = base_embedding_size(options.model, fields)
+    size = base if options.embedding_size is None else options.embedding_size
+    model_settings, training = setting(profile, data, fields, options.model, max(1, size // base), options.num_sets)
+    training = replace(training, **given(options, PROTOCOL))
+    model_settings |= given(options, tuple(MODEL_OPTIONS))
     if options.regularizer_weight is not None and options.regularizer is None:
         raise ValueError(
             "--regularizer-weight without --regularizer: expected the regularizer that it is the weight of"
         )
     regularizer = options.regularizer and RegularizerConfig(options.regularizer, options.regularizer_weight)
-    size = options.embedding_size
-    if size is None:
-        size = base_embedding_size(options.model, num_fields(data, options.data_dir))
     config = RunConfig(
         data=data,
         model=options.model,
@@ -452,7 +463,7 @@ def train_command(options: argparse.Namespace) -> None:
             "parameters": record.parameters,
             "epochs": len(record.epochs),
             "best epoch": record.scores["best_epoch"],
-            "validation AUC": round(record.epochs[record.scores["best_epoch"] - 1]["validation_auc"], 5),
+            "validation AUC": round(max(record.looks), 5),
             "test AUC": round(record.scores["test_auc"], 5),
             "test log loss": round(record.scores["test_log_loss"], 5),
             "training seconds": record.provenance["training_seconds"],
