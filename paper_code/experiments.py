@@ -27,6 +27,7 @@ from paper_code.regime import (
 from paper_code.regularizers import RegularizerConfig
 from paper_code.runs import (
     DATA_FOLDER,
+    GENERATOR,
     PROJECT_FOLDER,
     RECORDED_LOGS,
     DataConfig,
@@ -580,7 +581,9 @@ def num_fields(data: DataConfig, data_folder: Path) -> int:
     if data in RECORDED_LOGS:
         return RECORDED_LOGS[data]
     if data.name in SYNTHETIC_LOGS:
-        data = replace(data, rows=100, test_rows=0)  # the fields are the same for any number of rows
+        data = replace(
+            data, rows=100, test_rows=0, generator=GENERATOR
+        )  # the fields are the same for any number of rows
     return len(load_data.__wrapped__(data, data_folder).fields)
 
 
