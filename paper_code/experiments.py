@@ -583,7 +583,7 @@ def num_fields(data: DataConfig, data_folder: Path) -> int:
     if data.name in SYNTHETIC_LOGS:
         data = replace(
             data, rows=100, test_rows=0, generator=GENERATOR
-        )  # the fields are the same for any number of rows
+        )  # the fields are the same
     return len(load_data.__wrapped__(data, data_folder).fields)
 
 
