@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from paper_code.models.layers import (
     Chosen,
+    CompressedSum,
     CrossLayer,
     GatedCrossLayer,
     HiddenBlock,
@@ -124,7 +125,7 @@ class CompressedInteraction(nn.Module):
 class CompressedLayer(nn.Module):
     """A layer of CIN, on coordinates: x_h = ReLU(sum over i, j of W_{h,i,j} x_i x0_j + b_h) for every coordinate.
 
-    The sum over j is one matrix product, that over i is taken of its products with x. weight (sets, out, in, fields),
+    On a GPU the sum over j is one matrix product, that over i of its products with x. weight (sets, out, in, fields),
     bias (sets, out), initialised as `torch.nn.Conv1d`.
     """
 
@@ -138,8 +139,12 @@ class CompressedLayer(nn.Module):
 
     def forward(self, x0: Tensor, x: Tensor) -> Tensor:
         """(sets, fields, batch * K) and (sets, in, batch * K) -> (sets, out, batch * K)."""
-        over_fields = WideProduct.apply(self.weight.flatten(1, 2), x0).unflatten(1, self.weight.shape[1:3])
-        return torch.relu((over_fields * x.unsqueeze(1)).sum(dim=2) + self.bias.unsqueeze(2))
+        if x0.is_cuda:
+            over_fields = WideProduct.apply(self.weight.flatten(1, 2), x0).unflatten(1, self.weight.shape[1:3])
+            sums = (over_fields * x.unsqueeze(1)).sum(dim=2)
+        else:
+            sums = CompressedSum.apply(self.weight.expand(len(x0), -1, -1, -1), x, x0)
+        return torch.relu(sums + self.bias.unsqueeze(2))
 
 
 class CrossNetwork(nn.Module):

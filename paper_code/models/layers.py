@@ -5,9 +5,11 @@ one set's weights, all sets go through the same layer, as if they were further r
 """
 
 import math
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 
@@ -199,6 +201,54 @@ class WideProduct(torch.autograd.Function):
         else:
             of_weight = gradient @ x.mT
         return of_weight, weight.mT @ gradient
+
+
+class CompressedSum(torch.autograd.Function):
+    """sum over i, j of W_{h,i,j} x_i * x0_j for every set, on a CPU; in the inputs' precision, under autocast too.
+
+    weight (sets, out, in, fields), x (sets, in, columns), x0 (sets, fields, columns) -> (sets, out, columns).
+
+    All products of a layer are tens of megabytes. They are taken in blocks of columns that stay in the processor's
+    cache, and none is kept: the gradients are sums of other products, those of the gradient's rows with x0's and x's.
+    """
+
+    @staticmethod
+    def forward(ctx, weight: Tensor, x: Tensor, x0: Tensor) -> Tensor:
+        ctx.save_for_backward(weight, x, x0)
+        ctx.first = x is x0  # CIN's first layer: one gradient, of the same products as each of two
+        sums = x.new_empty(*weight.shape[:2], x.shape[2])
+        for w, *of_set in zip(weight, x, x0, sums, strict=True):
+            for a, b, out in column_blocks(w, *of_set):
+                torch.mm(w.flatten(1), row_products(a, b), out=out)
+        return sums
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+        weight, x, x0 = ctx.saved_tensors
+        of_weight, of_x = weight.new_zeros(weight.mT.shape), torch.empty_like(x)
+        of_x0 = of_x if ctx.first else torch.empty_like(x0)
+        to_x = (weight + weight.mT if ctx.first else weight).transpose(1, 2).flatten(2)
+        to_x0 = weight.flatten(1, 2).mT
+        for m, w in enumerate(weight):
+            for g, a, b, of_a, of_b in column_blocks(w, gradient[m], x[m], x0[m], of_x[m], of_x0[m]):
+                products = row_products(g, b)
+                of_weight[m].flatten(0, 1).addmm_(products, a.T)
+                torch.mm(to_x[m], products, out=of_a)
+                if not ctx.first:
+                    torch.mm(to_x0[m], row_products(g, a), out=of_b)
+        return of_weight.mT, of_x, None if ctx.first else of_x0
+
+
+def column_blocks(weight: Tensor, *of_set: Tensor) -> Iterator[tuple[Tensor, ...]]:
+    """(rows, columns) tensors in blocks of columns: about half a megabyte of products in float32, or 512 columns."""
+    columns = 64 * max(8, 2048 // weight[0].numel())
+    return zip(*(rows.split(columns, dim=1) for rows in of_set), strict=True)
+
+
+def row_products(a: Tensor, b: Tensor) -> Tensor:
+    """Every row of a times every row of b: (n, columns) and (m, columns) -> (n m, columns)."""
+    return (a.unsqueeze(1) * b).flatten(0, 1)
 
 
 class Chosen(torch.autograd.Function):
