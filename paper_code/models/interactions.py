@@ -15,6 +15,7 @@ from paper_code.models.layers import (
     Chosen,
     CompressedSum,
     CrossLayer,
+    Dropout,
     GatedCrossLayer,
     HiddenBlock,
     MixerBlock,
@@ -79,7 +80,7 @@ class FieldWeightedProducts(nn.Module):
         self.out_features = embedding_size
         self.weight = nn.Parameter(torch.randn(num_sets, num_fields, num_fields))
         self.norm = SetBatchNorm(num_sets, embedding_size)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, embeddings: Tensor) -> Tensor:
         e = by_coordinate(embeddings)
