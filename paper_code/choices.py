@@ -8,6 +8,7 @@ import argparse
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from paper_code.experiments import (
@@ -22,7 +23,8 @@ from paper_code.experiments import (
     run_store,
     sweep,
 )
-from paper_code.regime import CHOICE_SEEDS, RATES, TOLERANCE, WIDTHS, WORTHWHILE
+from paper_code.models import model_options
+from paper_code.regime import CHOICE_SEEDS, RATES, TOLERANCE, WIDTHS, WORTHWHILE, LogRegime, default_regime
 from paper_code.runs import DATA_FOLDER, RunConfig, RunRecord, RunStore
 
 FIRST_RATES = RATES[1:4]
@@ -50,23 +52,32 @@ def validation_auc(record: RunRecord) -> float:
     return max(record.looks)
 
 
-def batch_variants(dataset: str) -> list[Variant]:
+def batch_variants(batches: Iterable[int], width: int) -> list[Variant]:
+    """DNN, which is the fastest to train."""
+    options = {"hidden": (width, width)}
     return [
-        Variant("dnn", training={"batch_size": batch, "learning_rate": rate})
-        for batch in BATCHES[dataset]
+        Variant("dnn", options=options, training={"batch_size": batch, "learning_rate": rate})
+        for batch in batches
         for rate in FIRST_RATES
     ]
 
 
-def width_variants(dataset: str, fields: int) -> list[Variant]:
-    """DNN and DCNv2 at every width that is wide enough, and at twice that."""
+def width_variants(fields: int, batch_size: int, rate: float) -> list[Variant]:
+    """DNN and DCNv2 at every width that is wide enough, and at twice that, at DNN's rate."""
     widths = sorted({w for width in WIDTHS if width >= 10 * fields for w in (width, 2 * width)})
-    return [Variant(model, options={"hidden": (width, width)}) for model in ("dnn", "dcnv2") for width in widths]
+    training = {"batch_size": batch_size, "learning_rate": rate}
+    return [
+        Variant(model, options={"hidden": (width, width)}, training=training)
+        for model in ("dnn", "dcnv2")
+        for width in widths
+    ]
 
 
-def rate_variants(model: str, kind: str, rates: Iterable[float]) -> list[Variant]:
+def rate_variants(model: str, kind: str, rates: Iterable[float], batch_size: int, width: int) -> list[Variant]:
     scale, sets = KINDS[kind]
-    return [Variant(model, scale, sets, training={"learning_rate": rate}) for rate in rates]
+    options = {"hidden": (width, width)} if "hidden" in model_options(model) else {}
+    training = [{"batch_size": batch_size, "learning_rate": rate} for rate in rates]
+    return [Variant(model, scale, sets, options=options, training=of_rate) for of_rate in training]
 
 
 def chosen_rate(means: pd.Series) -> float:
@@ -101,42 +112,64 @@ class Chooser:
         sweep(configs, self.store, device=self.device, jobs=self.jobs)
         return [self.store.get(config) for config in configs]
 
+    @property
+    def fields(self) -> int:
+        return num_fields(log_of_profile(PROFILES["laptop"], self.dataset, CHOICE_SEEDS[0]), DATA_FOLDER)
+
     def batch(self) -> pd.Series:
         """Mean validation AUC of DNN by (batch size, rate)."""
-        records = self.records(batch_variants(self.dataset))
+        records = self.records(batch_variants(BATCHES[self.dataset], default_regime(self.fields).hidden))
         return means_by(records, lambda c: (c["training"]["batch_size"], c["training"]["learning_rate"]))
 
-    def width(self) -> pd.Series:
-        """By (model, width)."""
-        data = log_of_profile(PROFILES["laptop"], self.dataset, CHOICE_SEEDS[0])
-        records = self.records(width_variants(self.dataset, num_fields(data, DATA_FOLDER)))
+    def width(self, batches: pd.Series) -> pd.Series:
+        """By (model, width), from what `batch` gave."""
+        batch_size = chosen_batch(batches)
+        records = self.records(width_variants(self.fields, batch_size, chosen_rate(batches[batch_size])))
         return means_by(records, lambda c: (c["model"], c["options"]["hidden"][0]))
 
-    def rates(self, models: Sequence[str], kinds: Sequence[str] = tuple(KINDS)) -> dict[tuple[str, str], pd.Series]:
+    def rates(
+        self, models: Sequence[str], kinds: Sequence[str], batch_size: int, width: int
+    ) -> dict[tuple[str, str], pd.Series]:
         """By (model, kind), with the means by rate; the lists are extended until no choice is at an edge."""
         tried = {(model, kind): list(FIRST_RATES) for model in models for kind in kinds}
         found, open_still = {}, list(tried)
         while open_still:
-            self.records([v for key in open_still for v in rate_variants(*key, tried[key])])
+            self.records([v for key in open_still for v in rate_variants(*key, tried[key], batch_size, width)])
             for key in open_still:
-                found[key] = means_by(self.records(rate_variants(*key, tried[key])), learning_rate)
+                records = self.records(rate_variants(*key, tried[key], batch_size, width))
+                found[key] = means_by(records, learning_rate)
                 tried[key] += further_rates(found[key])
             open_still = [key for key in open_still if len(found[key]) < len(tried[key])]
         return found
 
+    def regime(self) -> LogRegime:
+        """What follows from all of it, but for Evidence III's penalty."""
+        batches = self.batch()
+        print(self.dataset, batches.unstack().round(5), sep="\n", flush=True)
+        widths = self.width(batches)
+        print(self.dataset, widths.unstack().round(5), sep="\n", flush=True)
+        batch_size, width = chosen_batch(batches), chosen_width(widths)
+        found = self.rates(PAPER_MODELS, tuple(KINDS), batch_size, width)
+        found |= self.rates(["ffm"], ["base"], batch_size, width)
+        for key, means in found.items():
+            print(self.dataset, *key, means.round(5).to_dict(), flush=True)
+        chosen = {key: chosen_rate(means) for key, means in found.items()}
+        rates = {model: tuple(chosen[model, kind] for kind in KINDS) for model in PAPER_MODELS}
+        return LogRegime(batch_size, width, rates | {"ffm": (chosen["ffm", "base"],) * 3})
+
     def unitary(self, scale: int) -> pd.DataFrame:
         """By weight, until one applies the penalty: distance, over that without, and projected abundance, both means
         over the seeds."""
-        plain = self.records([Variant("dcnv2", scale)])
+        plain = [record.moments["best"] for record in self.records([Variant("dcnv2", scale)])]
         rows = []
         for weight in UNITARY_WEIGHTS:
-            records = self.records([Variant("dcnv2", scale, regularizer="unitary", weight=weight)])
-            best = [record.moments["best"] for record in records]
-            of_plain = [record.moments["best"] for record in plain]
-            ratios = [a["distance_to_unitary"] / b["distance_to_unitary"] for a, b in zip(best, of_plain, strict=True)]
-            row = {"weight": weight, "distance": pd.Series(ratios).mean()}
-            rows.append(row | {"projected": pd.Series([b["projected_abundance"] for b in best]).mean()})
-            if row["distance"] <= MOST_DISTANCE and rows[-1]["projected"] >= LEAST_PROJECTED:
+            variant = Variant("dcnv2", scale, regularizer="unitary", weight=weight)
+            best = [record.moments["best"] for record in self.records([variant])]
+            pairs = zip(best, plain, strict=True)
+            distance = np.mean([a["distance_to_unitary"] / b["distance_to_unitary"] for a, b in pairs])
+            projected = np.mean([of_run["projected_abundance"] for of_run in best])
+            rows.append({"weight": weight, "distance": distance, "projected": projected})
+            if distance <= MOST_DISTANCE and projected >= LEAST_PROJECTED:
                 break
         return pd.DataFrame(rows)
 
@@ -159,28 +192,18 @@ def chosen_width(means: pd.Series) -> int:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("dataset")
-    parser.add_argument("what", choices=("batch", "width", "rates", "unitary"))
-    parser.add_argument("--models", default=",".join(PAPER_MODELS))
-    parser.add_argument("--kinds", default=",".join(KINDS))
-    parser.add_argument("--scales", default="1,4,10")
+    parser.add_argument("dataset", choices=BATCHES)
+    parser.add_argument("--unitary", metavar="SCALES", help="choose the weights of Evidence III instead")
     parser.add_argument("--results-dir", type=Path, default=project_path(NEW_RESULTS))
     parser.add_argument("--device", default="auto")
     parser.add_argument("--jobs", type=int)
     options = parser.parse_args()
     chooser = Chooser(options.dataset, run_store(options.results_dir), options.device, options.jobs)
-    if options.what == "batch":
-        means = chooser.batch()
-        print(means.unstack(), f"chosen: {chosen_batch(means)}", sep="\n")
-    elif options.what == "width":
-        means = chooser.width()
-        print(means.unstack(), f"chosen: {chosen_width(means)}", sep="\n")
-    elif options.what == "rates":
-        for (model, kind), means in chooser.rates(options.models.split(","), options.kinds.split(",")).items():
-            print(model, kind, means.round(5).to_dict(), "chosen:", chosen_rate(means), flush=True)
-    else:
-        for scale in map(int, options.scales.split(",")):
-            print(f"{scale}x", chooser.unitary(scale), sep="\n", flush=True)
+    if not options.unitary:
+        print(chooser.regime())
+        return
+    for scale in map(int, options.unitary.split(",")):
+        print(f"{scale}x", chooser.unitary(scale), sep="\n", flush=True)
 
 
 if __name__ == "__main__":

@@ -581,9 +581,7 @@ def num_fields(data: DataConfig, data_folder: Path) -> int:
     if data in RECORDED_LOGS:
         return RECORDED_LOGS[data]
     if data.name in SYNTHETIC_LOGS:
-        data = replace(
-            data, rows=100, test_rows=0, generator=GENERATOR
-        )  # the fields are the same
+        data = replace(data, rows=100, test_rows=0, generator=GENERATOR)  # the fields are the same
     return len(load_data.__wrapped__(data, data_folder).fields)
 
 
