@@ -119,8 +119,7 @@ class Chooser:
         return means_by(records, lambda c: (c["model"], c["options"]["hidden"][0]))
 
     def rates(self, kinds: Sequence[tuple[str, str, int, int]]) -> list[pd.Series]:
-        """Means by rate for each of (model, kind, batch size, width); the lists of rates are extended until no choice is
-        at an edge."""
+        """Means by rate for each of (model, kind, batch size, width); rates are added until no choice is at an edge."""
         tried = [list(FIRST_RATES) for _ in kinds]
         while True:
             variants = [rate_variants(*of, rates) for of, rates in zip(kinds, tried, strict=True)]
