@@ -299,8 +299,9 @@ def data_config(name: str, seed: int, rows: int, test_rows: int, data_folder: Pa
     """The log of that name: a synthetic one of these sizes and seed, or an encoded one, split by the paper's seed 0.
 
     One that is not prepared here is still known if the project has its records.
-    Raises FileNotFoundError, which says which logs there are, if there is none of that name.
+    Raises FileNotFoundError, which says which logs there are, if there is none of that name, ValueError for no name.
     """
+    check_text("dataset", name)
     if name in SYNTHETIC_LOGS:
         return DataConfig(name, seed, rows, test_rows)
     if Path(name).name != name or not (data_folder / name / "log.json").is_file():
@@ -313,6 +314,15 @@ def data_config(name: str, seed: int, rows: int, test_rows: int, data_folder: Pa
         )
     log = load_click_log(data_folder / name)
     return DataConfig(name, 0, log.rows, fingerprint=log.fingerprint)
+
+
+def check_text(parameter: str, value: object) -> None:
+    """Raises ValueError, which names the notebooks' parameter, for a value that is no text, such as the number 2014."""
+    if not isinstance(value, (str, os.PathLike)):
+        raise ValueError(
+            f"{parameter}={value!r}: is a {type(value).__name__}, expected text; papermill's -p makes a number of "
+            f"digits, so give it by `papermill -r {parameter} ...`, which keeps text as it is"
+        )
 
 
 @lru_cache(maxsize=1)

@@ -47,10 +47,10 @@ class TrainingConfig:
         for name in ("batch_size", "patience", "max_epochs"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}, expected at least 1")
-        if not (self.learning_rate > 0 and self.weight_decay >= 0):
+        if not (0 < self.learning_rate < math.inf and 0 <= self.weight_decay < math.inf):
             raise ValueError(
                 f"learning_rate is {self.learning_rate} and weight_decay {self.weight_decay}, "
-                "expected a positive number and one that is not negative"
+                "expected a positive number and one that is not negative, both finite"
             )
 
 
