@@ -179,7 +179,7 @@ class RawLog:
         text, separator = line.decode(), self.format.separator
         if separator not in text:
             separator = next((other for other in SEPARATORS if text.count(other) + 1 >= len(names)), separator)
-        quoted = any(is_quoted(v) for row in (text, second.decode(errors="replace")) for v in row.split(separator))
+        quoted = has_quoted(text, separator)
         header = [value.strip() for value in split_line(text, separator, quoted)]
         columns = columns_of(header, names)
         if columns is None and not self.format.has_header:
@@ -196,6 +196,8 @@ class RawLog:
             raise self.malformed(1, found, f"a header that names each of {', '.join(names)} once")
         if separator != self.format.separator:
             self.raw.read_otherwise[f"columns separated by {separator!r}"] = 1
+        if columns is not None:
+            quoted = quoted or has_quoted(second.decode(errors="replace"), separator)
         if quoted:
             self.raw.read_otherwise["values in quotes"] = 1
         if columns is None:
@@ -310,8 +312,10 @@ class RowParser:
             else:
                 kept.append(values)
                 numbers.append(number)
-        frame = pl.DataFrame(kept, self.schema, orient="row") if self.quoted else b"".join(kept)
-        frame = self.frame(frame)
+        if self.quoted:
+            frame = self.frame(pl.DataFrame(kept, dict.fromkeys(self.schema, pl.String), orient="row"))
+        else:
+            frame = self.frame(b"".join(kept))
 
         texts = frame[self.format.label]
         label_of = {text: label_written(text) for text in texts.unique()}
@@ -412,8 +416,9 @@ def is_numbered(header: list[str], number: int) -> bool:
     return first in (0, 1) and [int(found[2]) for found in counted] == [*range(first, first + number)]
 
 
-def is_quoted(value: str) -> bool:
-    return len(value) > 1 and value[0] == value[-1] == '"'
+def has_quoted(line: str, separator: str) -> bool:
+    """Whether a value of the line is in quotes."""
+    return any(len(value) > 1 and value[0] == value[-1] == '"' for value in line.split(separator))
 
 
 def split_line(line: str, separator: str, quoted: bool) -> list[str]:
