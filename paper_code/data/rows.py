@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -170,7 +171,7 @@ class RawLog:
     def parser_of(self, chunk: bytes) -> "RowParser":
         """Find the columns by the names in line 1, if it is a header."""
         names = (self.format.label, *self.format.fields)
-        line, second = chunk.split(b"\n", 2)[:2]
+        line, second = (line.rstrip(b"\r") for line in chunk.split(b"\n", 2)[:2])
         problem = text_problem(line)
         if problem:
             if self.format.has_header:
@@ -197,7 +198,7 @@ class RawLog:
         if separator != self.format.separator:
             self.raw.read_otherwise[f"columns separated by {separator!r}"] = 1
         if columns is not None:
-            quoted = quoted or has_quoted(second.decode(errors="replace"), separator)
+            quoted = quoted or has_quoted(second.decode(errors="replace"), separator, len(columns))
         if quoted:
             self.raw.read_otherwise["values in quotes"] = 1
         if columns is None:
@@ -416,9 +417,14 @@ def is_numbered(header: list[str], number: int) -> bool:
     return first in (0, 1) and [int(found[2]) for found in counted] == [*range(first, first + number)]
 
 
-def has_quoted(line: str, separator: str) -> bool:
-    """Whether a value of the line is in quotes."""
-    return any(len(value) > 1 and value[0] == value[-1] == '"' for value in line.split(separator))
+def has_quoted(line: str, separator: str, columns: int = 0) -> bool:
+    """Whether a value of the line is in quotes, or it has the number of columns only if quotes are minded."""
+    values = line.split(separator)
+    if any(len(value) > 1 and value[0] == value[-1] == '"' for value in values):
+        return True
+    with suppress(csv.Error):
+        return '"' in line and len(values) != columns == len(split_line(line, separator, quoted=True))
+    return False
 
 
 def split_line(line: str, separator: str, quoted: bool) -> list[str]:
