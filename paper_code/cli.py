@@ -5,9 +5,11 @@ import json
 import math
 import os
 import re
+import select
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -111,6 +113,8 @@ def main(arguments: list[str] | None = None) -> int:
         options.command(options)
         print(end="", flush=True)
     except SystemExit:  # after --help
+        with suppress(BrokenPipeError):
+            print(end="", flush=True)
         output_is_read()
         raise
     except (OSError, ValueError, RuntimeError, ArithmeticError, ImportError) as error:
@@ -127,11 +131,15 @@ def main(arguments: list[str] | None = None) -> int:
 def output_is_read() -> bool:
     """Whether somebody still reads the standard output; if not, what is written to it from now on is dropped."""
     try:
-        print(end="", flush=True)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return False
-    return True
+        output = sys.stdout.fileno()
+    except (AttributeError, OSError):  # there is none, or one in memory
+        return True
+    poll = select.poll()
+    poll.register(output, 0)
+    if not any(events & (select.POLLERR | select.POLLHUP) for _, events in poll.poll(0)):
+        return True
+    os.dup2(os.open(os.devnull, os.O_WRONLY), output)
+    return False
 
 
 def build_parser() -> argparse.ArgumentParser:
