@@ -15,8 +15,10 @@ from paper_code.data import (
     load_click_log,
     prepare_avazu,
     prepare_criteo,
+    prepare_frappe,
     prepare_movielens,
 )
+from paper_code.data.frappe import SPLITS
 from paper_code.diagnose import diagnose
 from paper_code.experiments import (
     EXPERIMENTS,
@@ -47,6 +49,7 @@ PREPARE_EXAMPLE = """\
 example: paper-code prepare criteo train.txt
          paper-code prepare avazu train.gz --name avazu_2014 --on-bad-lines skip
          paper-code prepare movielens ml-1m.zip
+         paper-code prepare frappe Mobile_Frappe.zip
 
 The encoded log goes to DATA_DIR/NAME and is used from then on as `--dataset NAME`, or in a notebook by
 `papermill -p dataset NAME`. An earlier log of that name is replaced once the new one is complete; what a killed run
@@ -74,6 +77,18 @@ Transactions on Interactive Intelligent Systems 5 (4), 2015, https://doi.org/10.
 
 A rating of 3 is dropped, 4 and 5 are clicks, 1 and 2 are none. Fields: user, movie, gender, age, occupation, zip_code,
 genres (their combination), year: 739,012 rows, 13,559 values. No value is rare, the threshold is 1."""
+
+FRAPPE_EXAMPLE = """\
+example: paper-code prepare frappe Mobile_Frappe.zip
+         paper-code prepare frappe frappe.csv --split random --name frappe_random
+
+From its authors, https://www.baltrunas.info/context-aware. For research; not to be passed on, nor used commercially,
+without their permission; users must not be identified. Cite L. Baltrunas, K. Church, A. Karatzoglou and N. Oliver,
+Frappe: Understanding the Usage and Perception of Mobile App Recommendations In-The-Wild, arXiv 1505.03014, 2015
+
+Its 96,203 events are positive. Each gets two negatives in the same context: apps drawn at random among those that the
+user never used. 288,609 rows, 5,382 values; no value is rare, the threshold is 1. In a random split nine of ten
+positives of the test part repeat a user and an app of the training rows, so a lookup scores well; split by pair."""
 
 TRAIN_EXAMPLE = """\
 example: paper-code train --dataset criteo --model dcnv2 --embedding-size 10 --num-sets 4
@@ -166,6 +181,15 @@ def build_parser() -> argparse.ArgumentParser:
     movielens = add_format(formats, "movielens", prepare_movielens, "MovieLens-1M", MOVIELENS_EXAMPLE)
     movielens.add_argument("file", type=Path, help="ml-1m.zip or the folder that it gives")
     movielens.add_argument("--without-ids", action="store_true", help="leave out the fields user and movie")
+    frappe = add_format(formats, "frappe", prepare_frappe, "Frappe, a log of app usage", FRAPPE_EXAMPLE)
+    frappe.add_argument("file", type=Path, help="Mobile_Frappe.zip, the folder that it gives, or frappe.csv")
+    frappe.add_argument(
+        "--split",
+        choices=SPLITS,
+        default="pair",
+        help="keep all rows of a user and an app in one part, or split the rows at random (default: pair)",
+    )
+    frappe.add_argument("--seed", type=int, default=0, help="of the negatives drawn (default: 0)")
 
     train = add_command(commands, "train", train_command, "train one model and store its record", TRAIN_EXAMPLE)
     train.add_argument("--dataset", required=True, help="criteo_like, avazu_like or the name of a prepared log")
