@@ -1,13 +1,12 @@
 """Frappe as a click log: did a user open an app in this context?"""
 
-import io
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 
 from paper_code.data.click_log import ClickLog, write_log
-from paper_code.data.in_memory import check_outside, encode_frame, read_members, sha256_of
+from paper_code.data.in_memory import check_outside, encode_frame, read_members, read_table, sha256_of
 
 FIELDS = ("user", "item", "daytime", "weekday", "isweekend", "homework", "cost", "weather", "country", "city")
 NEGATIVES = 2
@@ -50,27 +49,15 @@ def prepare_frappe(
 
 def read_events(path: Path, data: bytes) -> pl.DataFrame:
     """The fields of every event, as text."""
-    header = data.partition(b"\n")[0].decode("utf-8-sig", "replace").rstrip("\r").split("\t")
-    if missing := [field for field in FIELDS if field not in header]:
+    table = read_table(path, "frappe.csv", data.decode("utf-8-sig", "replace"), "\t")
+    if missing := [field for field in FIELDS if field not in table.columns]:
         raise ValueError(
-            f"{path}: frappe.csv: line 1: found the columns {', '.join(header)[:200]}, expected also "
+            f"{path}: frappe.csv: line 1: found the columns {', '.join(table.columns[1:])[:200]}, expected also "
             f"{', '.join(missing)}, separated by tabs"
         )
-    try:
-        table = pl.read_csv(
-            io.BytesIO(data), separator="\t", quote_char=None, infer_schema=False, empty_string_is_null=False
-        )
-    except pl.exceptions.PolarsError as error:
-        raise ValueError(
-            f"{path}: frappe.csv: {str(error).splitlines()[0]}; expected {len(header)} tab-separated columns"
-        ) from None
-    events = table.select(FIELDS)
-    short = events.with_row_index("line", 2).filter(pl.any_horizontal(pl.col(FIELDS).is_null()))
-    if len(short):
-        raise ValueError(f"{path}: frappe.csv: line {short['line'][0]}: found too few columns, expected {table.width}")
-    if not len(events):
+    if not len(table):
         raise ValueError(f"{path}: frappe.csv: found no rows, expected events below the header")
-    return events
+    return table.select(FIELDS)
 
 
 def draw_unused(path: Path, user: np.ndarray, item: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -57,6 +57,32 @@ def sha256_of(members: dict[str, bytes]) -> str:
     return digest.hexdigest()
 
 
+def read_table(
+    path: Path, name: str, text: str, separator: str, columns: tuple[str, ...] | None = None
+) -> pl.DataFrame:
+    """The columns, as text, of the member `name` of `path`: a row a line; None: line 1 names them.
+
+    The column "line" has the numbers of the lines, from 1. Raises ValueError, which names it, for a line of another
+    number of columns.
+    """
+    lines = pl.DataFrame({"text": text.replace("\r\n", "\n").removesuffix("\n").split("\n")}).with_row_index("line", 1)
+    if columns is None:
+        columns = lines["text"][0].split(separator)
+        lines = lines.slice(1)
+    table = lines.with_columns(values=pl.col("text").str.split(separator))
+    wrong = pl.col("values").list.len() != len(columns)
+    refuse(path, name, table, "text", wrong, f"{len(columns)} columns separated by {separator!r}")
+    return table.select("line", *(pl.col("values").list.get(i).alias(column) for i, column in enumerate(columns)))
+
+
+def refuse(path: Path, name: str, table: pl.DataFrame, column: str, wrong: pl.Expr, expected: str) -> None:
+    """Raises ValueError, which names the first line that is `wrong` and shows its `column`, if there is one."""
+    found = table.filter(wrong).head(1)
+    if len(found):
+        value = found[column][0]
+        raise ValueError(f"{path}: {name}: line {found['line'][0]}: found {value[:60]!r}, expected {expected}")
+
+
 def encode_frame(values: pl.DataFrame) -> tuple[tuple[Field, ...], np.ndarray]:
     """The fields of a table of text and its ids (rows, fields), int32, at threshold 1.
 
