@@ -278,6 +278,28 @@ def test_the_log_stands_beside_table_2_which_says_if_it_is_a_part(dataset, rows,
     assert (f"a part of {dataset}" in values["extent"]) != complete
 
 
+def test_a_table_of_three_files_is_prepared_and_trained_on(command, tmp_path):
+    draw = random.Random(0)
+    header = ["id,click,site,price,user"]
+    lines = [
+        f"{i},{draw.randrange(2)},{draw.choice('abc')},{draw.randrange(9)},u{draw.randrange(5)}" for i in range(ROWS)
+    ]
+    parts = {"train.csv": lines[:200], "valid.csv": lines[200:250], "test.csv": lines[250:]}
+    paths = [write_lines(tmp_path / name, header + part) for name, part in parts.items()]
+    places = ["--data-dir", tmp_path / "data", "--results-dir", tmp_path / "results"]
+    options = ["--label", "click", "--drop", "id", "--numeric", "price", "--threshold", 1, "--name", "mine"]
+    status, output, _ = command("prepare", "table", *paths, *options, *places[:2], "--json")
+    assert status == 0
+    values = json.loads(output)
+    assert (values["rows"], values["fields"], values["threshold"]) == (ROWS, 3, 1)
+    description = json.loads((tmp_path / "data" / "mine" / "log.json").read_text())
+    assert description["parts"] == [200, 50, 50]
+    assert description["source"]["numeric"] == ["price"]
+    status, output, _ = command(*train("mine"), *places, "--json")
+    assert status == 0
+    assert Path(json.loads(output)["record"]).is_file()
+
+
 def test_options_of_prepare_reach_the_encoded_log(raw, command, tmp_path):
     options = ["--threshold", 80, "--vocabulary", "train", "--name", "rare", "--json"]
     status, output, _ = command("prepare", "criteo", raw, "--data-dir", tmp_path / "data", *options)

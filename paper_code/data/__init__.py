@@ -6,6 +6,7 @@ from paper_code.data.criteo import prepare_criteo
 from paper_code.data.frappe import prepare_frappe
 from paper_code.data.movielens import prepare_movielens
 from paper_code.data.synthetic import avazu_like, criteo_like
+from paper_code.data.table import prepare_table
 
 SYNTHETIC_LOGS = {"criteo_like": criteo_like, "avazu_like": avazu_like}
 
@@ -21,5 +22,6 @@ __all__ = [
     "prepare_criteo",
     "prepare_frappe",
     "prepare_movielens",
+    "prepare_table",
     "split_rows",
 ]
