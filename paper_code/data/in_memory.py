@@ -1,5 +1,6 @@
 """Logs small enough to be encoded in memory: read the files of an archive, encode a table of values."""
 
+import errno
 import hashlib
 import zipfile
 import zlib
@@ -37,7 +38,9 @@ def read_members(path: Path, names: tuple[str, ...]) -> dict[str, bytes]:
                 if found[name][0].file_size > LARGEST_MEMBER:
                     raise ValueError(f"{path}: {name} has more than {LARGEST_MEMBER} bytes: unpack the archive first")
             return {name: archive.read(found[name][0]) for name in names}
-    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError, OSError) as error:
+        if isinstance(error, OSError) and error.errno != errno.EINVAL:  # that of a place before the file's beginning
+            raise
         raise ValueError(f"{path}: a broken or encrypted zip archive ({error}); download it again") from None
 
 
@@ -69,6 +72,8 @@ def read_table(
     if columns is None:
         columns = lines["text"][0].split(separator)
         lines = lines.slice(1)
+        if repeated := sorted({column for column in columns if columns.count(column) > 1}):
+            raise ValueError(f"{path}: {name}: line 1: found several columns {', '.join(repeated)}, expected one each")
     table = lines.with_columns(values=pl.col("text").str.split(separator))
     wrong = pl.col("values").list.len() != len(columns)
     refuse(path, name, table, "text", wrong, f"{len(columns)} columns separated by {separator!r}")

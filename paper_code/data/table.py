@@ -191,7 +191,7 @@ def parquet(path: Path) -> pl.LazyFrame:
     table = pl.scan_parquet(path)
     try:
         nested = [name for name, kind in table.collect_schema().items() if kind.is_nested()]
-    except pl.exceptions.PolarsError as error:
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         raise ValueError(f"{path}: not a Parquet file, or a damaged one ({str(error).splitlines()[0]})") from None
     if nested:
         raise ValueError(f"{path}: column {nested[0]} holds lists or structures, expected one value a row")
@@ -231,9 +231,11 @@ def explained(path: Path) -> Iterator[None]:
     """Errors of the libraries in the block name the file and the line."""
     try:
         yield
-    except (pyarrow.ArrowInvalid, pl.exceptions.PolarsError) as error:
+    except (pyarrow.ArrowInvalid, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         text = re.sub(r"^CSV parse error: |In CSV column #\d+: ", "", str(error).splitlines()[0])
         raise ValueError(f"{path}: {re.sub('Row #', 'line ', text)[:400]}") from None
+    except UnicodeDecodeError:
+        raise ValueError(f"{path}: line 1: found bytes that are not text, expected names of columns in UTF-8") from None
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise ValueError(f"{path}: a broken gzip file ({error}), expected a complete one") from None
 

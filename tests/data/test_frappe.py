@@ -111,6 +111,7 @@ def test_the_archive_its_folder_and_the_file_give_the_same_log(raw, tmp_path):
             "expected also user, item, .*, separated by",
         ),
         (HEADER.replace("\t", ","), EVENTS, r"line 2: found .*, expected 1 columns"),
+        (HEADER.replace("cost", "user"), EVENTS, "line 1: found several columns user, expected one each"),
         (HEADER.replace("cost", "price"), EVENTS, "line 1: found the columns user, .*price.*, expected also cost"),
         (HEADER, [*EVENTS, "1\t2\t3"], f"line {len(EVENTS) + 2}: found .*, expected 11 columns separated by"),
         (HEADER, [*EVENTS, EVENTS[0] + "\tmore"], "expected 11 columns"),

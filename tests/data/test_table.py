@@ -308,6 +308,9 @@ def test_text_that_is_none_and_broken_compression_are_named(tmp_path):
     raw.write_bytes(b"click,b\n0,x\n1,\xff\n")
     with pytest.raises(ValueError, match=r"raw: .*invalid UTF8"):
         prepare_table(raw, tmp_path / "log", label="click")
+    raw.write_bytes(b"click,\xe9\n0,x\n1,y\n")
+    with pytest.raises(ValueError, match=r"raw: line 1: found bytes that are not text"):
+        prepare_table(raw, tmp_path / "log", label="click")
     raw.write_bytes(gzip.compress(b"click,b\n" + b"0,x\n1,y\n" * 1_000)[:-9])
     with pytest.raises(ValueError, match="raw: a broken gzip file"):
         prepare_table(raw, tmp_path / "log", label="click")
