@@ -21,8 +21,11 @@ from paper_code.data import (
     load_click_log,
     prepare_avazu,
     prepare_criteo,
+    prepare_frappe,
     prepare_movielens,
+    prepare_table,
 )
+from paper_code.data.frappe import SPLITS
 from paper_code.data.rows import SKIP_LIMIT
 from paper_code.diagnose import diagnose
 from paper_code.experiments import (
@@ -55,6 +58,8 @@ PREPARE_EXAMPLE = """\
 example: paper-code prepare criteo train.txt
          paper-code prepare avazu train.gz --name avazu_2014 --on-bad-lines skip
          paper-code prepare movielens ml-1m.zip
+         paper-code prepare frappe Mobile_Frappe.zip
+         paper-code prepare table train.csv valid.csv test.csv --label click --name mine
 
 The encoded log goes to DATA_DIR/NAME and is used from then on as `--dataset NAME`, or in a notebook by
 `papermill -p dataset NAME`. An earlier log of that name is replaced once the new one is complete; what a killed run
@@ -88,6 +93,33 @@ Transactions on Interactive Intelligent Systems 5 (4), 2015, https://doi.org/10.
 
 A rating of 3 is dropped, 4 and 5 are clicks, 1 and 2 are none. Fields: user, movie, gender, age, occupation, zip_code,
 genres (their combination), year: 739,012 rows, 13,559 values. No value is rare, the threshold is 1."""
+
+FRAPPE_EXAMPLE = """\
+example: paper-code prepare frappe Mobile_Frappe.zip
+         paper-code prepare frappe frappe.csv --split random --name frappe_random
+
+From its authors, https://www.baltrunas.info/context-aware. For research; not to be passed on, nor used commercially,
+without their permission; users must not be identified. Cite L. Baltrunas, K. Church, A. Karatzoglou and N. Oliver,
+Frappe: Understanding the Usage and Perception of Mobile App Recommendations In-The-Wild, arXiv 1505.03014, 2015
+
+Its 96,203 events are positive. Each gets two negatives in the same context: apps drawn at random among those that the
+user never used. 288,609 rows, 5,382 values; no value is rare, the threshold is 1. In a random split nine of ten
+positives of the test part repeat a user and an app of the training rows, so a lookup scores well; split by pair."""
+
+TABLE_EXAMPLE = """\
+example: paper-code prepare table log.parquet --label click --drop id,time --name mine
+         paper-code prepare table train.csv valid.csv test.csv --label click --drop id --threshold 2 --name avazu_x4
+         paper-code prepare table train.csv valid.csv test.csv --label Label --name criteo_x4 \\
+             --numeric I1,I2,I3,I4,I5,I6,I7,I8,I9,I10,I11,I12,I13
+
+Reads CSV with a comma, tab, semicolon or bar between the columns, plain or gzip, and Parquet. All columns but the label
+and those to drop are fields. One file is split 8:1:1; the split of three files is kept.
+
+A number v > 2 of a --numeric column becomes floor(ln(v)^2), v <= 2 becomes v - 2, as in the authors' code for Criteo;
+one that is not whole is rounded down first, a missing one is a value of its own.
+
+reczoo's Criteo_x4, Avazu_x4 and Frappe_x1, split copies that need no account, are read as they are:
+https://huggingface.co/datasets/reczoo. The terms of the logs themselves remain."""
 
 TRAIN_EXAMPLE = """\
 example: paper-code train --dataset criteo --model dcnv2 --embedding-size 10 --num-sets 4
@@ -214,6 +246,29 @@ def build_parser() -> argparse.ArgumentParser:
     movielens = add_format(formats, "movielens", prepare_movielens, "MovieLens-1M", MOVIELENS_EXAMPLE)
     movielens.add_argument("file", type=Path, help="ml-1m.zip or the folder that it gives")
     movielens.add_argument("--without-ids", action="store_true", help="leave out the fields user and movie")
+    frappe = add_format(formats, "frappe", prepare_frappe, "Frappe, a log of app usage", FRAPPE_EXAMPLE)
+    frappe.add_argument("file", type=Path, help="Mobile_Frappe.zip, the folder that it gives, or frappe.csv")
+    frappe.add_argument(
+        "--split",
+        choices=SPLITS,
+        default="pair",
+        help="keep all rows of a user and an app in one part, or split the rows at random (default: pair)",
+    )
+    frappe.add_argument("--seed", type=whole(0), default=0, help="of the negatives drawn (default: 0)")
+    summary = "any table with a header and a label of 0 and 1, CSV or Parquet"
+    table = add_format(formats, "table", prepare_table, summary, TABLE_EXAMPLE)
+    table.add_argument(
+        "file", type=Path, nargs="+", help="the log, or three files: training, validation and test, a split to keep"
+    )
+    table.add_argument("--label", required=True, metavar="COLUMN", help="the column of the label, 0 or 1")
+    table.add_argument(
+        "--drop", type=names, default=(), metavar="COLUMNS", help="columns that are no fields, as id,time"
+    )
+    table.add_argument(
+        "--numeric", type=names, default=(), metavar="COLUMNS", help="columns of numbers, bucketed by Criteo's rule"
+    )
+    table.add_argument("--threshold", type=whole(1), help="rarer values share one id (default: 10)")
+    add_vocabulary(table)
 
     train = add_command(commands, "train", train_command, "train one model and store its record", TRAIN_EXAMPLE)
     train.add_argument("--dataset", required=True, help="criteo_like, avazu_like or the name of a prepared log")
@@ -441,6 +496,11 @@ def number(least: float, most: float = math.inf, *, exclusive: bool = False) -> 
         return value
 
     return read
+
+
+def names(text: str) -> tuple[str, ...]:
+    """Names of columns from text such as "id,time"."""
+    return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
 def report(values: dict, as_json: bool) -> None:

@@ -280,6 +280,28 @@ def test_the_log_stands_beside_table_2_which_says_if_it_is_a_part(dataset, rows,
     assert (f"a part of {dataset}" in values["extent"]) != complete
 
 
+def test_a_table_of_three_files_is_prepared_and_trained_on(command, tmp_path):
+    draw = random.Random(0)
+    header = ["id,click,site,price,user"]
+    lines = [
+        f"{i},{draw.randrange(2)},{draw.choice('abc')},{draw.randrange(9)},u{draw.randrange(5)}" for i in range(ROWS)
+    ]
+    parts = {"train.csv": lines[:200], "valid.csv": lines[200:250], "test.csv": lines[250:]}
+    paths = [write_lines(tmp_path / name, header + part) for name, part in parts.items()]
+    places = ["--data-dir", tmp_path / "data", "--results-dir", tmp_path / "results"]
+    options = ["--label", "click", "--drop", "id", "--numeric", "price", "--threshold", 1, "--name", "mine"]
+    status, output, _ = command("prepare", "table", *paths, *options, *places[:2], "--json")
+    assert status == 0
+    values = json.loads(output)
+    assert (values["rows"], values["fields"], values["threshold"]) == (ROWS, 3, 1)
+    description = json.loads((tmp_path / "data" / "mine" / "log.json").read_text())
+    assert description["parts"] == [200, 50, 50]
+    assert description["source"]["numeric"] == ["price"]
+    status, output, _ = command(*train("mine"), *places, "--json")
+    assert status == 0
+    assert Path(json.loads(output)["record"]).is_file()
+
+
 def test_options_of_prepare_reach_the_encoded_log(raw, command, tmp_path):
     options = ["--threshold", 80, "--vocabulary", "train", "--name", "rare", "--json"]
     status, output, _ = command("prepare", "criteo", raw, "--data-dir", tmp_path / "data", *options)
@@ -427,7 +449,7 @@ def test_what_cannot_be_trained(refused, places, tmp_path, arguments, words):
 
 
 WHOLE_FROM_0, WHOLE_FROM_1 = (f"expected a whole number of at least {least}" for least in (0, 1))
-POSITIVE, SHARE = "expected a number above 0", "expected a number from 0 to 1"
+POSITIVE, FROM_0, SHARE = (f"expected a number {text}" for text in ("above 0", "from 0 on", "from 0 to 1"))
 NUMBERS = {
     "train": {
         "--seed": (WHOLE_FROM_0, ["-1", "1.5", "x", "", str(2**63)]),
@@ -441,9 +463,12 @@ NUMBERS = {
         "--blocks": (WHOLE_FROM_1, ["0", ""]),
         "--expansion": (WHOLE_FROM_1, ["0", "-1"]),
         "--dropout": (SHARE, ["nan", "1.5", "-0.1", "x", "inf"]),
-        "--embedding-std": ("expected a number from 0 on", ["nan", "inf", "-1"]),
+        "--embedding-std": (FROM_0, ["nan", "inf", "-1"]),
         "--learning-rate": (POSITIVE, ["nan", "inf", "0", "-1"]),
-        "--weight-decay": ("expected a number from 0 on", ["nan", "inf", "-1e-6"]),
+        "--weight-decay": (FROM_0, ["nan", "inf", "-1e-6"]),
+        "--embedding-weight-decay": (FROM_0, ["nan", "inf", "-1"]),
+        "--looks-per-epoch": (WHOLE_FROM_1, ["0", "1.5"]),
+        "--averaging": (f"{POSITIVE} and below 1", ["0", "1", "nan", "-0.5"]),
         "--regularizer-weight": (POSITIVE, ["nan", "inf", "0", "-1"]),
         "--hidden": (
             "expected whole numbers of at least 1, such as 400,400",
@@ -451,14 +476,23 @@ NUMBERS = {
         ),
         "--cin-layers": ("expected whole numbers of at least 1", ["0", "4,x", "4,-2"]),
     },
-    "prepare": {
-        "--threshold": (WHOLE_FROM_1, ["0", "-1", "1.5"]),
-        "--skip-limit": (SHARE, ["nan", "1.1", "-0.1", "5%"]),
+    **{
+        f"prepare {raw_log}": {
+            "--threshold": (WHOLE_FROM_1, ["0", "-1", "1.5"]),
+            "--skip-limit": (SHARE, ["nan", "1.1", "-0.1", "5%"]),
+        }
+        for raw_log in ("criteo", "avazu")
     },
+    "prepare frappe": {"--seed": (WHOLE_FROM_0, ["-1", "x"])},
+    "prepare table": {"--threshold": (WHOLE_FROM_1, ["0", "-1", "1.5"])},
     "sweep": {"--jobs": (WHOLE_FROM_1, ["0", "-1", "many"])},
     "toy": {"--iterations": (WHOLE_FROM_1, ["0", "-5", "nan"])},
 }
-NEEDED = {"train": ["--dataset", "criteo_like", "--model", "dnn"], "prepare": ["criteo", "raw.txt"]}
+NEEDED = {
+    "train": ["--dataset", "criteo_like", "--model", "dnn"],
+    "prepare table": ["log.csv", "--label", "click"],
+    **{f"prepare {name}": ["raw.txt"] for name in ("criteo", "avazu", "frappe")},
+}
 
 
 @pytest.mark.parametrize(
@@ -467,7 +501,7 @@ NEEDED = {"train": ["--dataset", "criteo_like", "--model", "dnn"], "prepare": ["
 )
 def test_a_number_that_an_option_does_not_take_is_named_with_what_it_takes(capsys, name, option, value):
     with pytest.raises(SystemExit) as exit_info:
-        cli.main([name, *NEEDED.get(name, []), f"{option}={value}"])
+        cli.main([*name.split(), *NEEDED.get(name, []), f"{option}={value}"])
     assert exit_info.value.code == 2
     expected, _ = NUMBERS[name][option]
     assert f"error: argument {option}: {value!r}: {expected}" in capsys.readouterr().err
@@ -475,7 +509,9 @@ def test_a_number_that_an_option_does_not_take_is_named_with_what_it_takes(capsy
 
 def test_every_option_of_a_number_is_among_them():
     kinds = {"whole.<locals>.read", "number.<locals>.read", "sizes"}
-    commands = cli.build_parser()._subparsers._group_actions[0].choices
+    commands = dict(cli.build_parser()._subparsers._group_actions[0].choices)
+    formats = commands.pop("prepare")._subparsers._group_actions[0].choices
+    commands |= {f"prepare {name}": parser for name, parser in formats.items()}
     found = {
         (name, action.option_strings[0])
         for name, parser in commands.items()

@@ -146,12 +146,13 @@ def codes_to_ids(
     log_format: LogFormat,
     counted: np.ndarray,
     threshold: int,
-    read_otherwise: Counter,
-    progress: bool,
+    read_otherwise: Counter | None = None,
+    progress: bool = True,
 ) -> list[int]:
     """Replace the coder's codes in `ids` by the ids, counting the tokens of the rows `counted` (rows,), bool.
 
-    Values that are written otherwise are counted in `read_otherwise`. Returns the cardinality of each field.
+    read_otherwise: counts the values that are not written as the format has them; None: every text is what it says.
+    Returns the cardinality of each field.
     """
     # The codes of all fields count on through, so that all columns are looked up at once.
     *starts, end = np.cumsum([0, *coder.sizes])
@@ -166,7 +167,7 @@ def codes_to_ids(
     for field_name, part in zip(log_format.fields, map(slice, starts, [*starts[1:], end]), strict=True):
         is_integer = field_name in log_format.integer_fields
         texts = coder.tokens(field_name)
-        tokens = plain_tokens(texts, seen[part], is_integer, read_otherwise)
+        tokens = texts if read_otherwise is None else plain_tokens(texts, seen[part], is_integer, read_otherwise)
         table = pl.DataFrame({"token": tokens, "count": counts[part]})
         if is_integer:
             table = table.with_columns(integer_token(pl.col("token")))
