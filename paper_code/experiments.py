@@ -34,6 +34,7 @@ from paper_code.runs import (
     RunConfig,
     RunRecord,
     RunStore,
+    check_text,
     data_config,
     load_data,
 )
@@ -613,6 +614,8 @@ def sweep(
         raise ValueError(f"jobs is {jobs}, expected at least 1")
     if jobs is not None and cluster is not None:
         raise ValueError(f"jobs is {jobs}, expected none with a cluster: there every worker has one run at a time")
+    if cluster is None:
+        find_device(device)  # also where nothing is missing
     missing = missing_runs(configs, store)
     if not missing:
         return 0
@@ -758,4 +761,5 @@ def toy_results(
 
 def project_path(path: str | Path) -> Path:
     """The path as it is if absolute, else below the project's root, wherever a notebook is executed."""
+    check_text("folder", path)
     return PROJECT_FOLDER / path

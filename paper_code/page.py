@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from paper_code.experiments import records_of, seeds_of
 from paper_code.figures import save_figure
-from paper_code.runs import RunRecord
+from paper_code.runs import RunRecord, check_text
 from paper_code.tables import provenance
 
 
@@ -27,6 +27,10 @@ class Page:
     device: str
     results_dir: str
     figures_dir: str
+
+    def __post_init__(self) -> None:
+        for name in ("dataset", "profile", "device", "results_dir", "figures_dir"):
+            check_text(name, getattr(self, name))
 
     def records(self, experiment: str, dataset: str | None = None) -> list[RunRecord]:
         """Those of an experiment, on the page's log unless another is named; what is missing is trained first."""

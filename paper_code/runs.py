@@ -334,8 +334,9 @@ def data_config(name: str, seed: int, rows: int, test_rows: int, data_folder: Pa
     """The log of that name and seed: a synthetic one of these sizes, or an encoded one, split by the seed.
 
     One that is not prepared here is still known if the project has its records.
-    Raises FileNotFoundError, which says which logs there are, if there is none of that name.
+    Raises FileNotFoundError, which says which logs there are, if there is none of that name, ValueError for no name.
     """
+    check_text("dataset", name)
     if name in SYNTHETIC_LOGS:
         return DataConfig(name, seed, rows, test_rows, generator=GENERATOR)
     if Path(name).name != name or not (data_folder / name / "log.json").is_file():
@@ -348,6 +349,15 @@ def data_config(name: str, seed: int, rows: int, test_rows: int, data_folder: Pa
         )
     log = load_click_log(data_folder / name)
     return DataConfig(name, seed, log.rows, fingerprint=log.fingerprint)
+
+
+def check_text(parameter: str, value: object) -> None:
+    """Raises ValueError, which names the notebooks' parameter, for a value that is no text, such as the number 2014."""
+    if not isinstance(value, (str, os.PathLike)):
+        raise ValueError(
+            f"{parameter}={value!r}: is a {type(value).__name__}, expected text; papermill's -p makes a number of "
+            f"digits, so give it by `papermill -r {parameter} ...`, which keeps text as it is"
+        )
 
 
 @lru_cache(maxsize=1)

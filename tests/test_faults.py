@@ -583,10 +583,13 @@ def test_the_rows_are_read_once(log_folder, monkeypatch):
 
 def test_a_log_encoded_by_another_version_stops_a_sweep(log_folder, tmp_path, executed, capsys):
     path = log_folder / "log.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"format": 2}))
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"format": 3}))
     arguments = ["--dataset", "mine", "--data-dir", log_folder.parent, "--results-dir", tmp_path / "results"]
     assert cli.main(["sweep", "collapse", *map(str, arguments)]) == 1
-    assert capsys.readouterr().err == f"paper-code: {path}: format 2, expected 1; prepare the log again\n"
+    assert (
+        capsys.readouterr().err
+        == f"paper-code: {path}: format 3, expected 2; prepare the log again from the raw file\n"
+    )
     assert executed == []
 
 
