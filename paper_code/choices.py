@@ -29,7 +29,7 @@ from paper_code.runs import DATA_FOLDER, RunConfig, RunRecord, RunStore
 
 FIRST_RATES = RATES[2:]
 """Tried first: pilots saw the best above 2e-3."""
-BATCHES = {"criteo_like": (128, 256, 512), "avazu_like": (128, 256, 512), "movielens": (256, 512, 1024)}
+BATCHES = {"criteo_like": (256, 512, 1024), "avazu_like": (256, 512, 1024), "movielens": (512, 1024, 2048)}
 KINDS = {"base": (1, 1), "single": (4, 1), "multi": (1, 4)}
 """What has a learning rate of its own: scale of the embedding size, and number of sets."""
 UNITARY_WEIGHTS = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
