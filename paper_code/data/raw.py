@@ -2,6 +2,7 @@
 
 import bz2
 import codecs
+import errno
 import gzip
 import hashlib
 import io
@@ -230,7 +231,7 @@ def guarded(raw: RawFile, read: Read, kind: str) -> Read:
         except MalformedLogError:
             raise
         except FORMAT_ERRORS as error:
-            if isinstance(error, OSError) and error.errno is not None:  # of the file system, not of the format
+            if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):  # of the file system
                 raise
             raise BrokenFileError(kind, error) from error
         given += len(piece)
