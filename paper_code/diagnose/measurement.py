@@ -4,7 +4,6 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from functools import lru_cache
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
@@ -22,7 +21,8 @@ from paper_code.spectra import (
     effective_rank_of,
     energy_dimensions_of,
     information_abundance_of,
-    random_singular_values,
+    random_information_abundance,
+    random_spectrum,
     stable_rank_of,
     streamed_singular_values,
 )
@@ -33,7 +33,6 @@ ROWS_PER_COLUMN, FEWEST_ROWS = 8, 100
 MOST_COLUMNS = 4096
 """Of a table that is measured: its blocks and R are that many squared."""
 
-RANDOM_VALUES = 1000
 WHOLE_FILES = (".npy", ".npz", ".parquet")
 
 
@@ -253,7 +252,8 @@ def in_float64(block: Matrix) -> torch.Tensor:
 
 def measures_of(name: str, field: str | None, rows: int, columns: int, dtype: str, values: np.ndarray) -> TableMeasures:
     """The measures of singular values (min(rows, columns),), largest first."""
-    random_abundance, random_values = random_spectrum(rows, columns)
+    random = random_spectrum(rows, columns)
+    random_abundance = random_information_abundance(rows, columns)
     scaled = values / values[0] if values[0] else values
     measured = {}
     if values[0]:
@@ -273,16 +273,6 @@ def measures_of(name: str, field: str | None, rows: int, columns: int, dtype: st
         dtype=dtype,
         random_information_abundance=random_abundance,
         singular_values=tuple(values.tolist()),
-        random_singular_values=random_values,
+        random_singular_values=tuple(random.tolist()),
         **measured,
     )
-
-
-@lru_cache(maxsize=1024)
-def random_spectrum(rows: int, columns: int) -> tuple[float, tuple[float, ...]]:
-    """Information abundance of Gaussian matrices of that shape, and their singular values over the largest; means over
-    so many draws that there are about 1,000 singular values, by seed 0."""
-    draws = max(1, RANDOM_VALUES // min(rows, columns))
-    values = random_singular_values(rows, columns, draws, seed=0)
-    values = (values / values[:, :1]).mean(axis=0)
-    return float(values.sum()), tuple(values.tolist())
