@@ -31,8 +31,18 @@ def singular_values(matrix: Matrix) -> np.ndarray:
 def streamed_singular_values(blocks: Iterable[Matrix]) -> np.ndarray:
     """Singular values of the matrix whose rows come in blocks, each (rows, K): those of `singular_values`, to rounding.
 
-    Kept are one block and the factor R of a QR decomposition of the rows so far, at most (K, K), whatever D is. E'E
-    would be faster to add up, but its condition is the square: singular values below 1e-8 of the largest would be lost.
+    Raises ValueError as `streamed_triangle` does.
+    """
+    return singular_values(streamed_triangle(blocks))
+
+
+def streamed_triangle(blocks: Iterable[Matrix]) -> "torch.Tensor":
+    """The factor R (at most (K, K), float64) of a QR decomposition of the matrix whose rows come in blocks,
+    each (rows, K).
+
+    Kept are one block and the R of the rows so far, whatever D is. R has the matrix's singular values and the norms of
+    its columns. E'E would be faster to add up, but its condition is the square: singular values below 1e-8 of the
+    largest would be lost.
 
     Raises ValueError if there is no block, the blocks differ in K, or as `singular_values` does for one of them.
     """
@@ -48,7 +58,7 @@ def streamed_singular_values(blocks: Iterable[Matrix]) -> np.ndarray:
         triangle = torch.linalg.qr(rows, mode="r").R
     if triangle is None:
         raise ValueError("expected at least one block of rows, found none")
-    return torch.linalg.svdvals(triangle).cpu().numpy()
+    return triangle
 
 
 def checked_matrix(matrix: Matrix) -> "torch.Tensor":

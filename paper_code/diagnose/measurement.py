@@ -1,7 +1,7 @@
 """Find the embedding tables of a source, and measure how collapsed each is."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
@@ -21,8 +21,9 @@ from paper_code.spectra import (
     information_abundance_of,
     random_information_abundance,
     random_spectrum,
+    singular_values,
     stable_rank_of,
-    streamed_singular_values,
+    streamed_triangle,
 )
 
 if TYPE_CHECKING:
@@ -233,11 +234,8 @@ def measure(source: str, table: Table, bar: tqdm) -> Iterator[TableMeasures | Le
                 seen = rows + 1
                 break
             size, numbers = fields[names[number]], Numbers(pieces=(piece for _, piece in pieces), bar=bar)
-            problem, values = None, np.zeros(0)
-            try:
-                values = streamed_singular_values(numbers)
-            except torch.linalg.LinAlgError:
-                problem = "its numbers are too large for float64; divide them by a constant"
+            triangle, problem = streamed_triangle(numbers), None
+            values = singular_values(triangle) if torch.isfinite(triangle).all() else np.array([np.inf])
             seen += numbers.rows
             if numbers.bad:
                 problem = (
@@ -250,7 +248,8 @@ def measure(source: str, table: Table, bar: tqdm) -> Iterator[TableMeasures | Le
                 title = table.name if names[number] is None else f"{table.name}, {names[number]}"
                 yield LeftOut(title, (size, columns), problem)
             elif numbers.rows == size:
-                yield measures_of(table, names[number], size, values, numbers.standing_out(table.array.column_names))
+                warning = standing_out(triangle.numpy(), size, table.array.column_names)
+                yield measures_of(table, names[number], size, values, warning)
     except TableError as error:
         yield LeftOut(table.name, (rows, columns), str(error))
         return
@@ -266,7 +265,6 @@ class Numbers:
     """The blocks of a table in float64, with what is to be known of them once they were read.
 
     bad: how many numbers are not finite, the first of them in this row; each is a zero in the blocks.
-    scales: (columns,), the square roots of the sums of squares.
     """
 
     pieces: Iterator[Matrix]
@@ -274,7 +272,6 @@ class Numbers:
     rows: int = 0
     bad: int = 0
     first: int | None = None
-    scales: np.ndarray = field(default_factory=lambda: np.zeros(1))
 
     def __iter__(self) -> "Iterator[torch.Tensor]":
         import torch
@@ -287,25 +284,9 @@ class Numbers:
                     self.first = self.rows + int(wrong.any(dim=1).int().argmax())
                 self.bad += int(wrong.sum())
                 double = double.masked_fill(wrong, 0)
-            self.scales = np.hypot(self.scales, torch.linalg.vector_norm(double, dim=0).numpy())
             self.rows += len(piece)
             self.bar.update(piece.shape[0] * piece.shape[1])
             yield double
-
-    def standing_out(self, names: Sequence[str] | None) -> str | None:
-        """The few columns whose scale is far above that of the others, in words."""
-        order = np.argsort(-self.scales)
-        sizes = self.scales[order] / np.sqrt(self.rows)
-        for count in range(1, max(1, len(sizes) // 4) + 1):
-            if np.isfinite(sizes[0]) and sizes[count - 1] > 0 and sizes[count - 1] >= STANDS_OUT * sizes[count]:
-                which = ", ".join(names[i] if names else str(i) for i in sorted(order[:count])[:5])
-                subject = f"Column {which} stands" if count == 1 else f"{count} columns ({which}) stand"
-                return (
-                    f"{subject} out: root mean square {sizes[count - 1]:.3g} or more, of each other column "
-                    f"{sizes[count]:.3g} or less. What is no part of the vectors can be left out with columns "
-                    "(--columns)."
-                )
-        return None
 
 
 def pieces_of(blocks: Iterator[Matrix], sizes: Sequence[int]) -> Iterator[tuple[int, Matrix]]:
@@ -358,3 +339,23 @@ def measures_of(table: Table, field: str | None, rows: int, values: np.ndarray, 
         warning=warning,
         **measured,
     )
+
+
+def standing_out(triangle: np.ndarray, rows: int, names: Sequence[str] | None) -> str | None:
+    """The few columns whose scale is far above that of the others, in words, from the factor R of a QR decomposition,
+    whose columns have the norms of the matrix's."""
+    largest = abs(triangle).max()
+    if not largest:
+        return None
+    sizes = np.sqrt(((triangle / largest) ** 2).sum(axis=0)) * (largest / np.sqrt(rows))
+    order = np.argsort(-sizes)
+    for count in range(1, max(1, len(sizes) // 4) + 1):
+        least, next_to_it = sizes[order[count - 1]], sizes[order[count]]
+        if least and least >= STANDS_OUT * next_to_it:
+            which = ", ".join(names[i] if names else str(i) for i in sorted(order[:count])[:5])
+            subject = f"Column {which} stands" if count == 1 else f"{count} columns ({which}) stand"
+            return (
+                f"{subject} out: root mean square {least:.3g} or more, of each other column {next_to_it:.3g} or less. "
+                "What is no part of the vectors can be left out with columns (--columns)."
+            )
+    return None
