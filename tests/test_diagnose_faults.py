@@ -166,6 +166,12 @@ def test_a_mapping_of_arrays_is_what_the_npz_file_is(tmp_path):
     assert names(diagnose(ids)) == ["vectors"]
 
 
+def test_diagnose_is_imported_without_torch():
+    code = "import sys, paper_code.diagnose; print('torch' in sys.modules)"
+    found = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert found.stdout == "False\n"
+
+
 # Which are tables
 
 

@@ -1,6 +1,7 @@
 """An array that is read block by block when it is measured, and the errors of those who read and measure."""
 
 import math
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -158,18 +159,18 @@ OPTIMIZER = ("optim", "lr_sched", "scheduler")
 """How the key of a training process's state begins, of which no array is a table."""
 
 
-def flattened(source: object, name: str) -> Found:
+def flattened(source: object, name: str, *stand_ins: type) -> Found:
     """The arrays in nested mappings and sequences of any keys, under their keys with dots between.
 
-    What has a method `stored` stands for the array that this gives. A mapping of arrays that are no tensors is whole,
-    as the .npz file that holds it is.
+    stand_ins: types whose method `stored` gives the array that they stand for. A mapping of arrays that are no tensors
+    is whole, as the .npz file that holds it is.
     """
     arrays, places, passed_over, seen = {}, {}, [], set()
 
     def look(value: object, path: str, place: str) -> None:
-        if is_tensor(value) or is_array(value) or hasattr(value, "stored"):
+        if is_tensor(value) or is_array(value) or isinstance(value, stand_ins):
             key = unique(path or name, arrays)
-            arrays[key], places[key] = value.stored() if hasattr(value, "stored") else stored(value), place
+            arrays[key], places[key] = value.stored() if isinstance(value, stand_ins) else stored(value), place
         elif isinstance(value, Mapping | list | tuple) and id(value) not in seen:
             seen.add(id(value))  # one that refers to itself has an end, and none is read twice
             last = path.rpartition(".")[2].lower()
@@ -186,15 +187,10 @@ def flattened(source: object, name: str) -> Found:
             passed_over.append(PassedOver(path, f"a {type(value).__name__}, expected arrays or tensors"))
 
     look(source, "", "")
-    outer = {
-        place
-        for place in set(places.values())
-        if any(it.startswith(f"{place}.".lstrip(".")) and it != place for it in places.values())
-    }
-    strays = frozenset(key for key, place in places.items() if place in outer)
-    return Found(
-        arrays, tuple(passed_over), isinstance(source, Mapping) and all(map(is_array, source.values())), strays
-    )
+    around = {place[: dot.start()] for place in places.values() for dot in re.finditer(r"^(?=.)|\.", place)}
+    strays = frozenset(key for key, place in places.items() if place in around)
+    whole = isinstance(source, Mapping) and all(map(is_array, source.values()))
+    return Found(arrays, tuple(passed_over), whole, strays)
 
 
 def is_array(value: object) -> bool:

@@ -33,7 +33,7 @@ def read_checkpoint(path: Path) -> Found:
             "so the file is not read. Where it was made, save the tensors alone: "
             "torch.save(model.state_dict(), ...)"
         ) from error
-    found = flattened(checkpoint, path.stem)
+    found = flattened(checkpoint, path.stem, PickledArray)
     for name, array in found.arrays.items():
         if math.prod(array.shape) > path.stat().st_size and array.problem is None:  # one row may stand for many
             raise DiagnosisError(f"{path}: {name} has shape {array.shape}, more than the file can hold")

@@ -28,6 +28,8 @@ def read_parquet(path: Path, chosen: Sequence[str] | None = None) -> Found:
     found, shown = {}, set()
     with pq.ParquetFile(path, memory_map=True, pre_buffer=False) as file:
         rows, schema = file.metadata.num_rows, file.schema_arrow
+        if rows < 0:
+            raise ValueError(f"declares {rows} rows")
         numbers = {field.name: field.type for field in schema if pa.types.is_floating(field.type)}
         groups = numbered(numbers)
         named = [name for name in numbers if chosen and any(fnmatchcase(name, pattern) for pattern in chosen)]
