@@ -660,14 +660,27 @@ def describe(config: RunConfig) -> str:
         further["embedding std"] = config.options["embedding_std"]
     parts += [f"{name} {value}" for name, value in further.items()]
     parts += [option for option, value in config.options.items() if value is True]
-    parts += ["shuffled"] * config.training.shuffle + ["bfloat16"] * config.training.mixed_precision
+    training = config.training
+    parts += ["permuted labels"] * config.data.permuted + ["bfloat16"] * training.mixed_precision
     if config.regularizer:
         parts.append(f"{config.regularizer.weight:g} {config.regularizer.name}")
-    papers = TrainingConfig()
-    as_paper = config.training.batch_size == papers.batch_size
-    if config.training.weight_decay != (papers.weight_decay if as_paper else PRIOR_PRECISION / config.data.rows):
-        parts.append(f"weight decay {config.training.weight_decay:g}" + " decoupled" * config.training.decoupled)
-    return " ".join([*parts, f"seed {config.seed}"])
+    if len(widths := set(config.options.get("hidden", ()))) > 1:
+        parts.append(f"hidden {', '.join(map(str, config.options['hidden']))}")
+    if training.averaging:
+        parts.append(f"hidden {widths.pop()}" if len(widths) == 1 else "")
+        parts.append(f"batch {training.batch_size} rate {training.learning_rate:g}")
+        decay = (training.embedding_weight_decay or 0) / (DECAY_TIMES_ROWS / training_rows(config.data))
+        parts.append("" if round(decay, 3) == 1 else f"embedding decay x {decay:g}")
+        parts.append("" if training.dropout_seed is None else f"dropout seed {training.dropout_seed}")
+    else:
+        parts += ["shuffled"] * training.shuffle
+        of_paper = TrainingConfig()
+        usual = (
+            of_paper.weight_decay if training.batch_size == of_paper.batch_size else PRIOR_PRECISION / config.data.rows
+        )
+        if training.weight_decay != usual:
+            parts.append(f"weight decay {training.weight_decay:g}" + " decoupled" * training.decoupled)
+    return " ".join([*filter(None, parts), f"seed {config.seed}"])
 
 
 def records_of(
