@@ -456,6 +456,11 @@ def seeds_of(profile: str, seeds: Sequence[int] | str | None = None) -> list[int
     return parse_seeds(seeds, find("profile", profile, PROFILES))
 
 
+def toy_seeds(profile: str, seeds: Sequence[int] | str | None = None) -> list[int]:
+    """Those given, or the profile's first five, for what needs no log."""
+    return seeds_of(profile, seeds)[: None if seeds else 5]
+
+
 def run_configs(
     experiment: str,
     dataset: str,
@@ -470,8 +475,6 @@ def run_configs(
     """
     variants = find("experiment", experiment, EXPERIMENTS)
     settings = find("profile", profile, PROFILES)
-    if profile == "laptop" and (experiment, dataset) in OF_FIRST_REGIME:
-        settings = PROFILES[FIRST]
     chosen = parse_seeds(seeds, settings)
     most = SEEDS_OF.get((experiment, dataset), len(chosen))
     configs = []
@@ -692,18 +695,37 @@ def records_of(
     results_dir: str | Path = RESULTS_FOLDER,
 ) -> list[RunRecord]:
     """The records of an experiment, one per run; what the `run_store` of the folder lacks is trained first."""
-    configs = run_configs(experiment, dataset, profile, seeds)
+    configs = shown_configs(experiment, dataset, profile, seeds, results_dir)
     store = run_store(results_dir)
     sweep(configs, store, device=device)
     return [store.get(config) for config in configs]
+
+
+def shown_configs(
+    experiment: str,
+    dataset: str,
+    profile: str = "laptop",
+    seeds: Sequence[int] | str | None = None,
+    results_dir: str | Path = RESULTS_FOLDER,
+) -> list[RunConfig]:
+    """The runs that the book shows: `run_configs`, but of the first regime where the records that come with the project
+    are still of it."""
+    still = profile == "laptop" and (experiment, dataset) in OF_FIRST_REGIME and is_published(results_dir)
+    if still and {*parse_seeds(seeds, PROFILES[FIRST])} <= {*PROFILES[FIRST].seeds}:
+        profile = FIRST
+    return run_configs(experiment, dataset, profile, seeds)
+
+
+def is_published(results_dir: str | Path) -> bool:
+    """Whether it is the folder of the records that come with the project."""
+    return project_path(results_dir).resolve() == project_path(RESULTS_FOLDER).resolve()
 
 
 def run_store(results_dir: str | Path = RESULTS_FOLDER) -> RunStore:
     """The records in a folder. Those that come with the project are only read, and what is made on top of them is kept
     in `NEW_RESULTS`, so that nobody changes the project by using it."""
     folder = project_path(results_dir)
-    published = folder.resolve() == project_path(RESULTS_FOLDER).resolve()
-    return RunStore(NEW_RESULTS, published=folder) if published else RunStore(folder)
+    return RunStore(NEW_RESULTS, published=folder) if is_published(results_dir) else RunStore(folder)
 
 
 def stored_records(
@@ -714,7 +736,7 @@ def stored_records(
     results_dir: str | Path = RESULTS_FOLDER,
 ) -> list[RunRecord]:
     """Those records of an experiment that the `run_store` of the folder holds; nothing is trained."""
-    return records_there(run_configs(experiment, dataset, profile, seeds), results_dir)
+    return records_there(shown_configs(experiment, dataset, profile, seeds, results_dir), results_dir)
 
 
 def records_there(configs: Iterable[RunConfig], results_dir: str | Path) -> list[RunRecord]:
@@ -737,7 +759,7 @@ def book_records(
         config.hash: config
         for dataset, experiments in experiments_of.items()
         for experiment in experiments
-        for config in run_configs(experiment, dataset, profile, seeds)
+        for config in shown_configs(experiment, dataset, profile, seeds, results_dir)
     }
     return records_there(configs.values(), results_dir)
 
@@ -766,8 +788,8 @@ def scrutiny_records(
 def toy_results(
     profile: str = "laptop", seeds: Sequence[int] | str | None = None, device: str = "auto"
 ) -> tuple[ToyResult, ToyResult]:
-    """The toy experiment of Appendix A with D_3 = 3 and with D_3 = 100, for the profile's seeds or those given."""
-    chosen = seeds_of(profile, seeds)
+    """The toy experiment of Appendix A with D_3 = 3 and with D_3 = 100, for `toy_seeds`."""
+    chosen = toy_seeds(profile, seeds)
     small, large = (run_toy(cardinality, chosen, device=find_device(device)) for cardinality in (3, 100))
     return small, large
 

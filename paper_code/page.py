@@ -40,8 +40,9 @@ class Page:
     @property
     def command(self) -> str:
         """That executes the notebook with these parameters, in a shell at the project's root."""
-        seeds = ",".join(map(str, seeds_of(self.profile, self.seeds)))
-        given = {"dataset": self.dataset, "profile": self.profile, "seeds": seeds}
+        given = {"dataset": self.dataset, "profile": self.profile}
+        if self.seeds is not None:
+            given["seeds"] = ",".join(map(str, seeds_of(self.profile, self.seeds)))
         if self.device != "auto":
             given["device"] = self.device
         options = " ".join(f"-p {name} {value}" for name, value in given.items())
