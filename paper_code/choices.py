@@ -79,7 +79,7 @@ def chosen_rate(means: pd.Series) -> float:
 def further_rates(means: pd.Series) -> list[float]:
     """What to try next: a factor of two beyond an edge at which the best or the chosen rate is."""
     low, high = means.index.min(), means.index.max()
-    return [low / 2] * (chosen_rate(means) == low) + [high * 2] * (means.idxmax() == high)
+    return ([low / 2] if chosen_rate(means) == low else []) + ([high * 2] if means.idxmax() == high else [])
 
 
 def means_by(records: Iterable[RunRecord | None], key) -> pd.Series:
