@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from itertools import product
+from itertools import product, zip_longest
 from pathlib import Path
 
 from tqdm import tqdm
@@ -27,7 +27,6 @@ from paper_code.regime import (
 from paper_code.regularizers import RegularizerConfig
 from paper_code.runs import (
     DATA_FOLDER,
-    GENERATOR,
     PROJECT_FOLDER,
     RECORDED_LOGS,
     DataConfig,
@@ -133,8 +132,9 @@ class Variant:
     base: embedding size of scale 1; None: the model's in the paper. rows: as a share of the profile's. data: what the
     generator of a synthetic log does otherwise, see `paper_code.data.synthetic.generate`, or permuted labels.
     seeds: as many of the profile's, the first; None: all of them.
-    embedding_decay: the embeddings' weight decay as a multiple of the profile's. width: of the hidden layers, as
+    embedding_decay: the embeddings' weight decay as a multiple of the profile's. width: of the first hidden layers, as
     multiples of the profile's. rate: the learning rate, likewise; base_rate: that of the base size, whatever the size.
+    other_order: rows are shuffled in every epoch if the profile does not, and not if it does.
     """
 
     model: str
@@ -149,14 +149,10 @@ class Variant:
     data: dict = field(default_factory=dict)
     seeds: int | None = None
     embedding_decay: float = 1
-    width: tuple[float, ...] = (1, 1)
+    width: tuple[float, ...] = ()
     rate: float = 1
     base_rate: bool = False
-
-    @property
-    def is_plain(self) -> bool:
-        """A run of the paper's tables."""
-        return self == Variant(self.model, self.scale, self.num_sets, seeds=self.seeds)
+    other_order: bool = False
 
 
 PAPER_MODELS = ("dnn", "ipnn", "nfwfm", "xdeepfm", "dcnv2", "finalmlp")
@@ -239,7 +235,7 @@ def released(scales: Sequence[int]) -> list[Variant]:
         {},
         {"options": {"embedding_std": 1.0}},
         {"options": {"embedding_std": 1e-4}},
-        {"training": {"shuffle": True}},
+        {"other_order": True},
         {"data": {"vocabulary": "train"}},
         {"data": {"vocabulary": "all"}},
     ]
@@ -285,7 +281,7 @@ def controls(scales: Sequence[int]) -> list[Variant]:
     """What multi embedding has besides several sets, given to single embedding of the same size: as many units in the
     first hidden layer; as few parameters in the cross layers (Appendix B)."""
     size = max(up_to_4(scales))
-    wider = single(["dnn", "dcnv2"], [size], width=(size, 1), seeds=5)
+    wider = single(["dnn", "dcnv2"], [size], width=(size,), seeds=5)
     return wider + single(["dcnv2"], [size], options={"groups": size}, seeds=5)
 
 
@@ -484,8 +480,10 @@ def run_configs(
         for variant in variants(settings.scales):
             if seeds is None and number >= (variant.seeds or most):
                 continue
-            checked = number < settings.checked_seeds and variant.is_plain and variant.model != "dnn"
             config = run_config(settings, varied(data, variant, experiment), fields, variant, seed)
+            plain = Variant(variant.model, variant.scale, variant.num_sets)
+            is_plain = config == run_config(settings, data, fields, plain, seed)
+            checked = is_plain and number < settings.checked_seeds and variant.model != "dnn"
             configs.append(replace(config, interaction_cost=checked))
     return configs
 
@@ -505,16 +503,19 @@ def run_config(profile: Profile, data: DataConfig, fields: int, variant: Variant
     sizes = (1, 1) if variant.base_rate else (variant.scale, variant.num_sets)
     options, training = setting(profile, data, fields, model, *sizes)
     if "hidden" in options:
-        options["hidden"] = tuple(round(of * width) for of, width in zip(variant.width, options["hidden"], strict=True))
+        options["hidden"] = tuple(round(w * of) for w, of in zip_longest(options["hidden"], variant.width, fillvalue=1))
     regularizer = None
     if variant.regularizer:
         weight = variant.weight
         if weight is None and variant.regularizer == "unitary" and profile.by_regime:
             weight = regime_of(data.name, fields).unitary.get(variant.scale)
         regularizer = RegularizerConfig(variant.regularizer, weight)
-    changes = {"learning_rate": training.learning_rate * variant.rate}
-    if training.embedding_weight_decay is not None:
-        changes["embedding_weight_decay"] = training.embedding_weight_decay * variant.embedding_decay
+    decay = "weight_decay" if training.embedding_weight_decay is None else "embedding_weight_decay"
+    changes = {
+        "learning_rate": training.learning_rate * variant.rate,
+        decay: getattr(training, decay) * variant.embedding_decay,
+        "shuffle": training.shuffle != variant.other_order,
+    }
     training = replace(training, **changes | variant.training)
     return RunConfig(
         data,
@@ -585,7 +586,7 @@ def num_fields(data: DataConfig, data_folder: Path) -> int:
     if data in RECORDED_LOGS:
         return RECORDED_LOGS[data]
     if data.name in SYNTHETIC_LOGS:
-        data = replace(data, rows=100, test_rows=0, generator=GENERATOR)  # the fields are the same
+        data = DataConfig(data.name, 0, rows=100, test_rows=0)  # the fields are the same
     return len(load_data.__wrapped__(data, data_folder).fields)
 
 
@@ -663,27 +664,25 @@ def describe(config: RunConfig) -> str:
         further["embedding std"] = config.options["embedding_std"]
     parts += [f"{name} {value}" for name, value in further.items()]
     parts += [option for option, value in config.options.items() if value is True]
-    training = config.training
+    if config.options.get("groups"):
+        parts.append(f"{config.options['groups']} groups")
+    training, widths = config.training, config.options.get("hidden", ())
     parts += ["permuted labels"] * config.data.permuted + ["bfloat16"] * training.mixed_precision
     if config.regularizer:
         parts.append(f"{config.regularizer.weight:g} {config.regularizer.name}")
-    if len(widths := set(config.options.get("hidden", ()))) > 1:
-        parts.append(f"hidden {', '.join(map(str, config.options['hidden']))}")
+    usual = WEIGHT_DECAY if training.batch_size == TrainingConfig().batch_size else PRIOR_PRECISION / config.data.rows
     if training.averaging:
-        parts.append(f"hidden {widths.pop()}" if len(widths) == 1 else "")
+        parts += [f"hidden {' '.join(map(str, dict.fromkeys(widths)))}"] if widths else []
         parts.append(f"batch {training.batch_size} rate {training.learning_rate:g}")
         decay = (training.embedding_weight_decay or 0) / (DECAY_TIMES_ROWS / training_rows(config.data))
-        parts.append("" if round(decay, 3) == 1 else f"embedding decay x {decay:g}")
-        parts.append("" if training.dropout_seed is None else f"dropout seed {training.dropout_seed}")
-    else:
-        parts += ["shuffled"] * training.shuffle
-        of_paper = TrainingConfig()
-        usual = (
-            of_paper.weight_decay if training.batch_size == of_paper.batch_size else PRIOR_PRECISION / config.data.rows
-        )
-        if training.weight_decay != usual:
-            parts.append(f"weight decay {training.weight_decay:g}" + " decoupled" * training.decoupled)
-    return " ".join([*filter(None, parts), f"seed {config.seed}"])
+        parts += [f"embedding decay x {decay:g}"] if round(decay, 3) != 1 else []
+        parts += [] if training.dropout_seed is None else [f"dropout seed {training.dropout_seed}"]
+        usual = WEIGHT_DECAY
+    if training.shuffle != bool(training.averaging):
+        parts.append("shuffled" if training.shuffle else "in one order")
+    if training.weight_decay != usual or training.decoupled:
+        parts.append(f"weight decay {training.weight_decay:g}" + " decoupled" * training.decoupled)
+    return " ".join([*parts, f"seed {config.seed}"])
 
 
 def records_of(

@@ -49,7 +49,7 @@ class DataConfig:
     seed: of a synthetic log's generator, of the split, and of the permutation of labels.
     rows: of the log, without a synthetic log's test_rows.
     fingerprint: of an encoded log, so that one prepared anew is another log.
-    generator: of a synthetic log, its version, see GENERATOR; None: the first, of which there are only records.
+    generator: of a synthetic log, its version; None: the first, of which there are only records.
     noise, patterns, vocabulary, latent_size: of a synthetic log, see `paper_code.data.synthetic.generate`; None: as
     always.
     permuted: the labels are permuted at random, so that nothing can be learned from the ids.
@@ -63,9 +63,13 @@ class DataConfig:
     noise: float | None = None
     patterns: int | None = None
     vocabulary: str | None = None
-    generator: int | None = None
+    generator: int | None = GENERATOR
     latent_size: int | None = None
     permuted: bool = False
+
+    def __post_init__(self) -> None:
+        if self.name not in SYNTHETIC_LOGS:
+            object.__setattr__(self, "generator", None)
 
     @property
     def variation(self) -> dict:
@@ -338,7 +342,7 @@ def data_config(name: str, seed: int, rows: int, test_rows: int, data_folder: Pa
     """
     check_text("dataset", name)
     if name in SYNTHETIC_LOGS:
-        return DataConfig(name, seed, rows, test_rows, generator=GENERATOR)
+        return DataConfig(name, seed, rows, test_rows)
     if Path(name).name != name or not (data_folder / name / "log.json").is_file():
         if recorded := [log for log in RECORDED_LOGS if log.name == name]:
             return replace(recorded[0], seed=seed)

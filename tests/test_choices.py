@@ -58,7 +58,7 @@ def test_rates_are_tried_until_no_choice_is_at_an_edge(tmp_path, monkeypatch):
 
     def means_by(variants, key):
         distances = {v.training["learning_rate"]: abs(v.training["learning_rate"] - peaks[v.model]) for v in variants}
-        return pd.Series({rate: 0.75 - distance for rate, distance in distances.items()})
+        return pd.Series({rate: 0.75 - 2 * distance for rate, distance in distances.items()})
 
     monkeypatch.setattr(Chooser, "records", records)
     monkeypatch.setattr(choices, "means_by", means_by)
