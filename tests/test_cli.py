@@ -192,7 +192,7 @@ def test_real_criteo_rows_are_prepared_and_trained_on(real_data, command, tmp_pa
     status, output, _ = command(*train("criteo", "--model", "dcnv2", "--num-sets", 2), *places, "--json")
     assert status == 0
     values = json.loads(output)
-    assert values["run"] == "criteo dcnv2 K=10 x 2 sets seed 0"
+    assert values["run"] == "criteo dcnv2 K=10 x 2 sets hidden 8 batch 256 rate 0.002 seed 0"
     assert 0.5 < values["validation AUC"] < 1
     assert Path(values["record"]).is_file()
 
@@ -389,12 +389,13 @@ def test_a_run_is_stored_and_found_again(command, places, tmp_path, monkeypatch)
 
 def test_options_of_train_reach_the_run(command, places, tmp_path):
     given = {"batch_size": 50, "learning_rate": 0.01, "weight_decay": 0.002, "patience": 2, "max_epochs": 1}
+    given |= {"embedding_weight_decay": 0.05, "looks_per_epoch": 3, "averaging": 0.9}
     protocol = [word for name, value in given.items() for word in (f"--{name.replace('_', '-')}", value)]
     model = ["--model", "dcnv2", "--cross-layers", 3, "--dropout", 0.1, "--hidden", "6,5,4"]
     sizes = ["--embedding-size", 3, "--num-sets", 2, "--seed", 4]
     assert command(*train("mini"), *model, *sizes, *protocol, *places)[0] == 0
     (record,) = RunStore(tmp_path / "results").records()
-    assert record.config["training"] == given
+    assert record.config["training"] == given | {"shuffle": True, "measured_epoch": 1}  # these two of the profile
     assert record.config["options"] == {"hidden": [6, 5, 4], "dropout": 0.1, "cross_layers": 3}
     assert (record.config["embedding_size"], record.config["num_sets"], record.config["seed"]) == (3, 2, 4)
 
@@ -433,8 +434,8 @@ def test_another_seed_is_another_run(command, places, tmp_path):
     ("arguments", "words"),
     [
         (["--dataset", "absent"], "no data set 'absent': expected one of criteo_like, avazu_like, mini"),
-        (["--model", "deepfm"], "model 'deepfm' does not exist; the models are dnn, ipnn, nfwfm"),
-        (["--profile", "huge"], "profile 'huge' does not exist; expected one of smoke, laptop, desktop, paper"),
+        (["--model", "deepfm"], "model 'deepfm' does not exist; expected one of dnn, ipnn, nfwfm"),
+        (["--profile", "huge"], "profile 'huge' does not exist; expected one of smoke, laptop, paper, first"),
         (["--device", "tpu9"], "device 'tpu9' does not exist"),
         (["--cross-layers", "2"], "dnn has no option cross_layers"),
         (["--model", "ffm"], "ffm has no option hidden; its options are embedding_std"),
@@ -462,6 +463,7 @@ NUMBERS = {
         "--cross-layers": (WHOLE_FROM_1, ["0", "2.0"]),
         "--blocks": (WHOLE_FROM_1, ["0", ""]),
         "--expansion": (WHOLE_FROM_1, ["0", "-1"]),
+        "--groups": (WHOLE_FROM_1, ["0", "-1"]),
         "--dropout": (SHARE, ["nan", "1.5", "-0.1", "x", "inf"]),
         "--embedding-std": (FROM_0, ["nan", "inf", "-1"]),
         "--learning-rate": (POSITIVE, ["nan", "inf", "0", "-1"]),
