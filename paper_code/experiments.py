@@ -710,9 +710,10 @@ def shown_configs(
     """The runs that the book shows: `run_configs`, but of the first regime where the records that come with the project
     are still of it."""
     still = profile == "laptop" and (experiment, dataset) in OF_FIRST_REGIME and is_published(results_dir)
-    if still and {*parse_seeds(seeds, PROFILES[FIRST])} <= {*PROFILES[FIRST].seeds}:
-        profile = FIRST
-    return run_configs(experiment, dataset, profile, seeds)
+    if not still or not {*parse_seeds(seeds, PROFILES[FIRST])} <= {*PROFILES[FIRST].seeds}:
+        return run_configs(experiment, dataset, profile, seeds)
+    store = run_store(results_dir)
+    return [config for config in run_configs(experiment, dataset, FIRST, seeds) if store.find(config)]
 
 
 def is_published(results_dir: str | Path) -> bool:

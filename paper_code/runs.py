@@ -284,17 +284,15 @@ def read_record(path: Path) -> RunRecord:
 
 def of_this_schema(values: object) -> object:
     """The JSON values of a record of the first regime with what it lacks: it had one look an epoch."""
-    if isinstance(values, dict) and values.get("schema") == 1:
+    if not isinstance(values, dict) or values.get("schema") != 1:
+        return values
+    try:
         looks = [epoch["validation_auc"] for epoch in values["epochs"]]
-        best = {"best_look": values["scores"]["best_epoch"]}
-        return values | {
-            "scores": values["scores"] | best,
-            "looks": looks,
-            "moments": {},
-            "parameters_by_part": {},
-            "schema": SCHEMA_VERSION,
-        }
-    return values
+        scores = values["scores"] | {"best_look": values["scores"]["best_epoch"]}
+    except (KeyError, TypeError):
+        return values
+    new = {"looks": looks, "moments": {}, "parameters_by_part": {}, "schema": SCHEMA_VERSION}
+    return values | {"scores": scores} | new
 
 
 def check_record(values: object) -> None:
