@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import sys
 import time
 from dataclasses import replace
@@ -109,11 +110,14 @@ example: paper-code toy --seeds 0,1,2 --json"""
 DIAGNOSE_EXAMPLE = """\
 example: paper-code diagnose model.pt --html report.html
          paper-code diagnose model.safetensors --tables "*item*" --json
+         paper-code diagnose checkpoint.pt --key ema --exclude "*position*"
+         paper-code diagnose vectors.parquet --columns "d*"
          paper-code diagnose table.npy --fields criteo
 
-Finds the embedding tables in a state dict (.pt, .pth, .ckpt, .bin), .safetensors, .npy, .npz or .parquet file, also one
-larger than the memory, and measures how collapsed each is beside random matrices of the same shape. No code in the file
-is executed."""
+Finds the embedding tables in a checkpoint of PyTorch, safetensors (also of many shards, by their index), NumPy or
+Parquet file or in a folder of them, recognised by content whatever the name, also one larger than the memory, and
+measures how collapsed each is beside random matrices of the same shape. No code in the file is executed. What was not
+measured is listed with the reason."""
 
 
 RAW_LOGS = {"criteo": prepare_criteo, "avazu": prepare_avazu}
@@ -230,9 +234,18 @@ def build_parser() -> argparse.ArgumentParser:
 
     summary = "measure how collapsed the embedding tables of a file are"
     diagnose_parser = add_command(commands, "diagnose", diagnose_command, summary, DIAGNOSE_EXAMPLE)
-    diagnose_parser.add_argument("file", type=Path, help="a state dict or arrays")
+    diagnose_parser.add_argument("file", type=Path, help="a checkpoint or arrays, or a folder of them")
     diagnose_parser.add_argument(
         "--tables", metavar="PATTERN", action="append", help="take the matrices named so, such as '*item*'; repeatable"
+    )
+    diagnose_parser.add_argument(
+        "--exclude", metavar="PATTERN", action="append", default=[], help="leave out those named so; repeatable"
+    )
+    diagnose_parser.add_argument("--key", help="look only below this key of a checkpoint, such as ema or model.encoder")
+    diagnose_parser.add_argument(
+        "--columns",
+        metavar="COLUMNS",
+        help="take these columns only: positions such as 0-7, or of Parquet names or patterns; commas between",
     )
     diagnose_parser.add_argument(
         "--fields",
@@ -568,17 +581,48 @@ def toy_command(options: argparse.Namespace) -> None:
 
 
 def diagnose_command(options: argparse.Namespace) -> None:
-    fields = options.fields and field_sizes(options.fields, options.data_dir)
-    found = diagnose(options.file, tables=options.tables, fields=fields, progress=True)
     if options.html:
-        options.html.write_text(found.to_html(), encoding="utf-8")
-    print(found.to_json() if options.json else found)
+        check_page(options.html, options.file)
+    if hasattr(sys.stdout, "reconfigure"):  # what the terminal cannot show is spelled out
+        sys.stdout.reconfigure(errors="backslashreplace")
+    found = diagnose(
+        options.file,
+        tables=options.tables,
+        exclude=options.exclude,
+        key=options.key,
+        columns=options.columns and [part.strip() for part in options.columns.split(",")],
+        fields=options.fields and field_sizes(options.fields, options.data_dir),
+        progress=True,
+    )
+    try:
+        if options.html:
+            options.html.write_text(found.to_html(), encoding="utf-8")
+    finally:  # what took minutes is shown even if the disk is full
+        print(found.to_json() if options.json else found)
+
+
+def check_page(page: Path, source: Path) -> None:
+    """Raise ValueError if the report could not be written there, before minutes are spent on it."""
+    if page.is_dir():
+        raise ValueError(f"--html {page}: is a folder, expected the name of a file")
+    if not page.parent.is_dir():
+        raise ValueError(f"--html {page}: there is no folder {page.parent}; make it first")
+    if not os.access(page if page.exists() else page.parent, os.W_OK):
+        raise ValueError(f"--html {page}: cannot be written there; choose another place")
+    if page.exists() and source.exists() and page.samefile(source):
+        raise ValueError(f"--html {page}: is the file that is to be measured; choose another name")
 
 
 def field_sizes(text: str, data_dir: Path) -> tuple[int, ...] | dict[str, int]:
     """Sizes from text such as "4,1000", or the cardinalities by field of an encoded log, by its name or folder."""
-    if all(part.isdecimal() for part in text.split(",")):
-        return sizes(text)
+    parts = [part.strip() for part in text.split(",")]
+    if all(part.isdecimal() for part in parts):
+        return tuple(map(int, parts))
+    if len(parts) > 1:
+        raise ValueError(
+            f"--fields {text!r}: expected the sizes of the fields, such as 4,1000,20, or the name or folder of an "
+            "encoded log"
+        )
     folder = Path(text).parent if Path(text).name == "log.json" else Path(text)
     log = load_click_log(folder if folder.is_dir() else data_dir / text)
     return {field.name: field.cardinality for field in log.fields}

@@ -70,6 +70,7 @@ def valid_files() -> dict[str, list[bytes]]:
             written(torch.save, {"model": state, "epoch": 3, "optimizer": {"lr": 0.1, "steps": [tensor]}}),
             written(torch.save, torch.nn.Linear(2, 3)),
             written(torch.save, state, _use_new_zipfile_serialization=False),
+            written(torch.save, {"net": [state], "best_auc": np.float64(0.8), "vectors": matrix}),
         ],
         ".safetensors": [save(state, {"format": "pt"})],
         ".npy": [written(np.save, matrix), written(np.save, np.asfortranarray(matrix.astype(np.float16)))],
