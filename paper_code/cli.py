@@ -2,8 +2,14 @@
 
 import argparse
 import json
+import math
+import os
+import re
+import select
 import sys
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,6 +26,7 @@ from paper_code.data import (
     prepare_table,
 )
 from paper_code.data.frappe import SPLITS
+from paper_code.data.rows import SKIP_LIMIT
 from paper_code.diagnose import diagnose
 from paper_code.experiments import (
     EXPERIMENTS,
@@ -29,22 +36,23 @@ from paper_code.experiments import (
     book_experiments,
     describe,
     find,
+    log_of_profile,
     missing_runs,
     num_fields,
-    options_for,
     parse_seeds,
     project_path,
     run_configs,
     run_store,
+    setting,
     sweep,
-    training_for,
 )
 from paper_code.models import MODELS, base_embedding_size, model_options
 from paper_code.published import STATISTICS, published_dataset
 from paper_code.regularizers import REGULARIZERS, RegularizerConfig
-from paper_code.runs import DATA_FOLDER, RunConfig, RunStore, data_config, execute
+from paper_code.runs import DATA_FOLDER, RunConfig, RunStore, execute
 from paper_code.sweeps import places
 from paper_code.toy import run_toy
+from paper_code.training import find_device
 
 PREPARE_EXAMPLE = """\
 example: paper-code prepare criteo train.txt
@@ -61,10 +69,16 @@ from, its terms and how it is cited."""
 RAW_LOG_EXAMPLE = """\
 example: paper-code prepare criteo train.txt
          paper-code prepare avazu train.gz --name avazu_2014 --on-bad-lines skip
+         zcat day_*.gz | paper-code prepare criteo /dev/stdin --name days
 
 Criteo: train.txt of the Display Advertising Challenge, https://www.kaggle.com/c/criteo-display-ad-challenge; Avazu:
-train of the Click-Through Rate Prediction contest, https://www.kaggle.com/c/avazu-ctr-prediction; plain or gzip. Both
-are had from Kaggle by whoever accepts their terms.
+train of the Click-Through Rate Prediction contest, https://www.kaggle.com/c/avazu-ctr-prediction. Both are had from
+Kaggle by whoever accepts their terms.
+
+The file may be compressed (gzip, bzip2, xz, zstd, lz4), a zip or tar archive that holds nothing else, or Parquet. What
+can mean but one thing is read, as an integer written 1.0 or a missing value written NaN; the report counts it as "read
+otherwise". Of malformed lines no more is skipped than --skip-limit says, never all of a label, nor nearly all lines
+for one cause: the log is then as it was before.
 
 The report shows the paper's Table 2 beside the log's own numbers. A cardinality counts the id that rare values share,
 as the paper's seem to: Criteo's C9 has 3 values, and the smallest cardinality in Table 2 is 4."""
@@ -141,28 +155,56 @@ example: paper-code toy --seeds 0,1,2 --json"""
 DIAGNOSE_EXAMPLE = """\
 example: paper-code diagnose model.pt --html report.html
          paper-code diagnose model.safetensors --tables "*item*" --json
+         paper-code diagnose checkpoint.pt --key ema --exclude "*position*"
+         paper-code diagnose vectors.parquet --columns "d*"
          paper-code diagnose table.npy --fields criteo
 
-Finds the embedding tables in a state dict (.pt, .pth, .ckpt, .bin), .safetensors, .npy, .npz or .parquet file, also one
-larger than the memory, and measures how collapsed each is beside random matrices of the same shape. No code in the file
-is executed."""
+Finds the embedding tables in a checkpoint of PyTorch, safetensors (also of many shards, by their index), NumPy or
+Parquet file or in a folder of them, recognised by content whatever the name, also one larger than the memory, and
+measures how collapsed each is beside random matrices of the same shape. No code in the file is executed. What was not
+measured is listed with the reason."""
 
 
 RAW_LOGS = {"criteo": prepare_criteo, "avazu": prepare_avazu}
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command line; the exit status is 0, 1 after an error with its message, 130 after Ctrl-C."""
-    options = build_parser().parse_args(arguments)
+    """Run the command line; the exit status is 0, 1 after an error with its message, 130 after Ctrl-C.
+
+    Who reads the output may stop at any line, as `head -1` does: the rest is then written to nobody.
+    """
     try:
+        options = build_parser().parse_args(arguments)
         options.command(options)
+        print(end="", flush=True)
+    except SystemExit:  # after --help
+        with suppress(BrokenPipeError):
+            print(end="", flush=True)
+        output_is_read()
+        raise
     except (OSError, ValueError, RuntimeError, ArithmeticError, ImportError) as error:
+        if isinstance(error, BrokenPipeError) and not output_is_read():
+            return 0
         print(f"paper-code: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("paper-code: interrupted; records already written are kept", file=sys.stderr)
         return 130
     return 0
+
+
+def output_is_read() -> bool:
+    """Whether somebody still reads the standard output; if not, what is written to it from now on is dropped."""
+    try:
+        output = sys.stdout.fileno()
+    except (AttributeError, OSError):  # there is none, or one in memory
+        return True
+    poll = select.poll()
+    poll.register(output, 0)
+    if not any(events & (select.POLLERR | select.POLLHUP) for _, events in poll.poll(0)):
+        return True
+    os.dup2(os.open(os.devnull, os.O_WRONLY), output)
+    return False
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -186,14 +228,23 @@ def build_parser() -> argparse.ArgumentParser:
     formats = prepare_parser.add_subparsers(title="formats", required=True, metavar="FORMAT", dest="format")
     for name, prepare_raw in RAW_LOGS.items():
         prepare = add_format(formats, name, prepare_raw, f"{name.capitalize()}'s raw log", RAW_LOG_EXAMPLE)
-        prepare.add_argument("file", type=Path, help="the raw log, plain or gzip")
-        prepare.add_argument("--threshold", type=int, help="rarer values share one id (default: 10 Criteo, 4 Avazu)")
+        prepare.add_argument("file", type=Path, help="the raw log")
+        prepare.add_argument(
+            "--threshold", type=whole(1), help="rarer values share one id (default: 10 Criteo, 4 Avazu)"
+        )
         add_vocabulary(prepare)
         prepare.add_argument(
             "--on-bad-lines",
             choices=("error", "skip"),
             default="error",
             help="stop at the first malformed line, or leave malformed lines out and count them (default: error)",
+        )
+        prepare.add_argument(
+            "--skip-limit",
+            type=number(0, 1),
+            default=SKIP_LIMIT,
+            metavar="SHARE",
+            help="of the lines that may be skipped (default: %(default)s)",
         )
     movielens = add_format(formats, "movielens", prepare_movielens, "MovieLens-1M", MOVIELENS_EXAMPLE)
     movielens.add_argument("file", type=Path, help="ml-1m.zip or the folder that it gives")
@@ -206,7 +257,7 @@ def build_parser() -> argparse.ArgumentParser:
         default="pair",
         help="keep all rows of a user and an app in one part, or split the rows at random (default: pair)",
     )
-    frappe.add_argument("--seed", type=int, default=0, help="of the negatives drawn (default: 0)")
+    frappe.add_argument("--seed", type=whole(0), default=0, help="of the negatives drawn (default: 0)")
     summary = "any table with a header and a label of 0 and 1, CSV or Parquet"
     table = add_format(formats, "table", prepare_table, summary, TABLE_EXAMPLE)
     table.add_argument(
@@ -219,30 +270,45 @@ def build_parser() -> argparse.ArgumentParser:
     table.add_argument(
         "--numeric", type=names, default=(), metavar="COLUMNS", help="columns of numbers, bucketed by Criteo's rule"
     )
-    table.add_argument("--threshold", type=int, help="rarer values share one id (default: 10)")
+    table.add_argument("--threshold", type=whole(1), help="rarer values share one id (default: 10)")
     add_vocabulary(table)
 
     train = add_command(commands, "train", train_command, "train one model and store its record", TRAIN_EXAMPLE)
     train.add_argument("--dataset", required=True, help="criteo_like, avazu_like or the name of a prepared log")
     train.add_argument("--model", required=True, help=", ".join(MODELS))
     train.add_argument(
-        "--embedding-size", type=int, metavar="K", help="of every set (default: the paper's base size for the model)"
+        "--embedding-size",
+        type=whole(1),
+        metavar="K",
+        help="of every set (default: the paper's base size for the model)",
     )
-    train.add_argument("--num-sets", type=int, default=1, metavar="M", help="embedding sets (default: 1, single)")
-    train.add_argument("--seed", type=int, default=0, help="of the weights and a synthetic log (default: 0)")
+    train.add_argument("--num-sets", type=whole(1), default=1, metavar="M", help="embedding sets (default: 1, single)")
+    train.add_argument("--seed", type=whole(0), default=0, help="of the weights and a synthetic log (default: 0)")
     for option, (default, models) in MODEL_OPTIONS.items():
         add_model_option(train, option, default, models)
     train.add_argument("--regularizer", metavar="NAME", help=f"a penalty beside the loss: {', '.join(REGULARIZERS)}")
-    train.add_argument("--regularizer-weight", type=float, help="(default: that of the authors' code)")
-    train.add_argument("--batch-size", type=int, help="rows of a training step")
-    train.add_argument("--learning-rate", type=float, help="of Adam")
-    train.add_argument("--weight-decay", type=float, help="of Adam, coupled (default: by the profile's rule)")
-    train.add_argument("--patience", type=int, help="epochs without a better validation AUC before it stops")
-    train.add_argument("--max-epochs", type=int, help="it stops then at the latest")
+    train.add_argument(
+        "--regularizer-weight", type=number(0, exclusive=True), help="(default: that of the authors' code)"
+    )
+    train.add_argument("--batch-size", type=whole(1), help="rows of a training step")
+    train.add_argument("--learning-rate", type=number(0, exclusive=True), help="of Adam")
+    train.add_argument("--weight-decay", type=number(0), help="of Adam, coupled (default: the profile's)")
+    train.add_argument(
+        "--embedding-weight-decay", type=number(0), help="of embeddings alone (default: by the profile's rule)"
+    )
+    train.add_argument("--looks-per-epoch", type=whole(1), help="times an epoch that validation AUC is looked at")
+    train.add_argument(
+        "--averaging",
+        type=number(0, 1, exclusive=True),
+        metavar="DECAY",
+        help="score the exponential average of the weights",
+    )
+    train.add_argument("--patience", type=whole(1), help="epochs without a better validation AUC before it stops")
+    train.add_argument("--max-epochs", type=whole(1), help="it stops then at the latest")
     train.add_argument(
         "--mixed-precision", action="store_const", const=True, help="multiply matrices in bfloat16 while training"
     )
-    train.add_argument("--threads", type=int, help="CPU threads (default: as many as PyTorch takes)")
+    train.add_argument("--threads", type=whole(1), help="CPU threads (default: as many as PyTorch takes)")
     add_profile(train)
     add_run_places(train)
     add_json(train)
@@ -253,7 +319,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     sweep_parser.add_argument("--dataset", help="(default: both synthetic logs)")
     sweep_parser.add_argument("--seeds", help="such as 0,1,2 (default: the profile's)")
-    sweep_parser.add_argument("--jobs", type=int, help="runs at once (default: one per core, or one per GPU)")
+    sweep_parser.add_argument("--jobs", type=whole(1), help="runs at once (default: one per core, or one per GPU)")
     sweep_parser.add_argument(
         "--backend", choices=("local", "dask"), default="local", help="this machine or a cluster (default: local)"
     )
@@ -275,14 +341,23 @@ def build_parser() -> argparse.ArgumentParser:
 
     toy = add_command(commands, "toy", toy_command, "the toy experiment of Appendix A", TOY_EXAMPLE)
     toy.add_argument("--seeds", default="0,1,2,3,4,5,6,7,8,9", help="(default: %(default)s)")
-    toy.add_argument("--iterations", type=int, default=5000, help="(default: %(default)s, the paper's)")
+    toy.add_argument("--iterations", type=whole(1), default=5000, help="(default: %(default)s, the paper's)")
     add_json(toy)
 
     summary = "measure how collapsed the embedding tables of a file are"
     diagnose_parser = add_command(commands, "diagnose", diagnose_command, summary, DIAGNOSE_EXAMPLE)
-    diagnose_parser.add_argument("file", type=Path, help="a state dict or arrays")
+    diagnose_parser.add_argument("file", type=Path, help="a checkpoint or arrays, or a folder of them")
     diagnose_parser.add_argument(
         "--tables", metavar="PATTERN", action="append", help="take the matrices named so, such as '*item*'; repeatable"
+    )
+    diagnose_parser.add_argument(
+        "--exclude", metavar="PATTERN", action="append", default=[], help="leave out those named so; repeatable"
+    )
+    diagnose_parser.add_argument("--key", help="look only below this key of a checkpoint, such as ema or model.encoder")
+    diagnose_parser.add_argument(
+        "--columns",
+        metavar="COLUMNS",
+        help="take these columns only: positions such as 0-7, or of Parquet names or patterns; commas between",
     )
     diagnose_parser.add_argument(
         "--fields",
@@ -348,6 +423,7 @@ OPTION_MEANINGS = {
     "embedding_std": "embeddings normal with this standard deviation at the start, not Xavier-uniform",
     "blocks": "number of RankMixer blocks",
     "expansion": "hidden size of a token's layers over the token's",
+    "groups": "cross layers of block-diagonal projections, of so many blocks",
 }
 
 
@@ -360,9 +436,10 @@ def add_model_option(parser: argparse.ArgumentParser, option: str, default: obje
         shown = ",".join(map(str, default))
         parser.add_argument(flag, type=sizes, metavar=shown, help=f"{text} (default: {shown})")
     elif default is None:
-        parser.add_argument(flag, type=float, help=text)
+        parser.add_argument(flag, type=whole(1) if option == "groups" else number(0), help=text)
     else:
-        parser.add_argument(flag, type=type(default), help=f"{text} (default: {default})")
+        kind = whole(1) if isinstance(default, int) else number(0, 1)
+        parser.add_argument(flag, type=kind, help=f"{text} (default: {default})")
 
 
 def add_profile(parser: argparse.ArgumentParser) -> None:
@@ -393,8 +470,45 @@ def add_json(parser: argparse.ArgumentParser) -> None:
 
 
 def sizes(text: str) -> tuple[int, ...]:
-    """Hidden sizes from text such as "400,400"."""
-    return tuple(int(part) for part in text.split(","))
+    """Sizes from text such as "400,400". Raises ArgumentTypeError if one is no whole number of at least 1."""
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isascii() and part.isdecimal() and int(part) for part in parts):
+        raise argparse.ArgumentTypeError(f"{text!r}: expected whole numbers of at least 1, such as 400,400")
+    return tuple(map(int, parts))
+
+
+def whole(least: int) -> Callable[[str], int]:
+    """What reads an option that is a whole number of at least `least`, of 63 bits as PyTorch's seeds."""
+
+    def read(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            value = least - 1
+        if not least <= value < 2**63:
+            raise argparse.ArgumentTypeError(f"{text!r}: expected a whole number of at least {least}")
+        return value
+
+    return read
+
+
+def number(least: float, most: float = math.inf, *, exclusive: bool = False) -> Callable[[str], float]:
+    """What reads an option that is a finite number from `least` to `most`; "exclusive": between them."""
+    if exclusive:
+        expected = f"a number above {least}" + (f" and below {most}" if math.isfinite(most) else "")
+    else:
+        expected = f"a number from {least} " + (f"to {most}" if math.isfinite(most) else "on")
+
+    def read(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not (math.isfinite(value) and least <= value <= most) or (exclusive and value in (least, most)):
+            raise argparse.ArgumentTypeError(f"{text!r}: expected {expected}")
+        return value
+
+    return read
 
 
 def names(text: str) -> tuple[str, ...]:
@@ -416,6 +530,12 @@ def report(values: dict, as_json: bool) -> None:
 COMMON_OPTIONS = ("command", "format", "prepare", "file", "name", "data_dir", "json")
 
 
+PROTOCOL = (
+    *("batch_size", "learning_rate", "weight_decay", "embedding_weight_decay", "patience", "max_epochs"),
+    *("looks_per_epoch", "averaging", "mixed_precision"),
+)
+
+
 def prepare_command(options: argparse.Namespace) -> None:
     started = time.perf_counter()
     name = options.name or options.format
@@ -427,12 +547,16 @@ def prepare_command(options: argparse.Namespace) -> None:
     prepared = options.prepare(options.file, options.data_dir / name, name=name, **settings)
     seconds = time.perf_counter() - started
     log = prepared if isinstance(prepared, ClickLog) else prepared.log
-    raw_log = options.format in RAW_LOGS
+    numbers, reading = numbers_of(log), {}
+    if options.format in RAW_LOGS:
+        numbers = beside_table_2(log, published_dataset(options.format))
+        otherwise = "; ".join(f"{what}: {times:,}" for what, times in prepared.read_otherwise.items())
+        reading = {"skipped lines": prepared.skipped_lines, "read otherwise": otherwise or "-"}
     report(
         {
             "folder": str(options.data_dir / name),
-            **(beside_table_2(log, published_dataset(options.format)) if raw_log else numbers_of(log)),
-            **({"skipped lines": prepared.skipped_lines} if raw_log else {}),
+            **numbers,
+            **reading,
             "click rate": round(float(log.labels.mean()), 4),
             "threshold": log.threshold,
             "rows per second": round(log.rows / seconds),
@@ -468,22 +592,21 @@ def beside_table_2(log: ClickLog, dataset: str) -> dict:
 
 
 def train_command(options: argparse.Namespace) -> None:
-    if options.threads is not None and options.threads < 1:
-        raise ValueError(f"--threads {options.threads}: expected at least 1")
+    find_device(options.device)  # also where a stored record needs none
     profile = find("profile", options.profile, PROFILES)
-    data = data_config(options.dataset, options.seed, profile.rows, profile.test_rows, options.data_dir)
-    training = training_for(profile, data.rows)
-    protocol = ("batch_size", "learning_rate", "weight_decay", "patience", "max_epochs", "mixed_precision")
-    training = replace(training, **given(options, protocol))
-    model_settings = options_for(profile, options.model) | given(options, tuple(MODEL_OPTIONS))
+    data = log_of_profile(profile, options.dataset, options.seed, options.data_dir)
+    fields = num_fields(data, options.data_dir)
+    model_options(options.model)  # an error that names those that exist
+    base = base_embedding_size(options.model, fields)
+    size = base if options.embedding_size is None else options.embedding_size
+    model_settings, training = setting(profile, data, fields, options.model, max(1, size // base), options.num_sets)
+    training = replace(training, **given(options, PROTOCOL))
+    model_settings |= given(options, tuple(MODEL_OPTIONS))
     if options.regularizer_weight is not None and options.regularizer is None:
         raise ValueError(
             "--regularizer-weight without --regularizer: expected the regularizer that it is the weight of"
         )
     regularizer = options.regularizer and RegularizerConfig(options.regularizer, options.regularizer_weight)
-    size = options.embedding_size
-    if size is None:
-        size = base_embedding_size(options.model, num_fields(data, options.data_dir))
     config = RunConfig(
         data=data,
         model=options.model,
@@ -495,8 +618,10 @@ def train_command(options: argparse.Namespace) -> None:
         regularizer=regularizer,
     )
     store = run_store(options.results_dir)
-    record = store.get(config)
-    if record is None:
+    record, trained = store.get(config), "now"
+    if record is not None:
+        trained = f"stored on {record.provenance.get('date', 'an unknown day')}, not trained again"
+    else:
         claim = store.claim(config)
         if claim is None:
             raise RuntimeError(f"a sweep on {store.folder} is training this run now; its record will be there")
@@ -509,10 +634,11 @@ def train_command(options: argparse.Namespace) -> None:
         {
             "record": str(store.find(config)),
             "run": describe(config),
+            "trained": trained,
             "parameters": record.parameters,
             "epochs": len(record.epochs),
             "best epoch": record.scores["best_epoch"],
-            "validation AUC": round(record.epochs[record.scores["best_epoch"] - 1]["validation_auc"], 5),
+            "validation AUC": round(max(record.looks), 5),
             "test AUC": round(record.scores["test_auc"], 5),
             "test log loss": round(record.scores["test_log_loss"], 5),
             "training seconds": record.provenance["training_seconds"],
@@ -617,17 +743,53 @@ def toy_command(options: argparse.Namespace) -> None:
 
 
 def diagnose_command(options: argparse.Namespace) -> None:
-    fields = options.fields and field_sizes(options.fields, options.data_dir)
-    found = diagnose(options.file, tables=options.tables, fields=fields, progress=True)
     if options.html:
-        options.html.write_text(found.to_html(), encoding="utf-8")
-    print(found.to_json() if options.json else found)
+        check_page(options.html, options.file)
+    if hasattr(sys.stdout, "reconfigure"):  # what the terminal cannot show is spelled out
+        sys.stdout.reconfigure(errors="backslashreplace")
+    found = diagnose(
+        options.file,
+        tables=options.tables,
+        exclude=options.exclude,
+        key=options.key,
+        columns=options.columns and [part.strip() for part in options.columns.split(",")],
+        fields=options.fields and field_sizes(options.fields, options.data_dir),
+        progress=True,
+    )
+    try:
+        if options.html:
+            options.html.write_text(found.to_html(), encoding="utf-8")
+    finally:  # what took minutes is shown even if the disk is full
+        print(found.to_json() if options.json else found)
+
+
+def check_page(page: Path, source: Path) -> None:
+    """Raise ValueError if the report could not be written there, before minutes are spent on it."""
+    if page.is_dir():
+        raise ValueError(f"--html {page}: is a folder, expected the name of a file")
+    if not page.parent.is_dir():
+        raise ValueError(f"--html {page}: there is no folder {page.parent}; make it first")
+    if not os.access(page if page.exists() else page.parent, os.W_OK):
+        raise ValueError(f"--html {page}: cannot be written there; choose another place")
+    if page.exists() and source.exists() and page.samefile(source):
+        raise ValueError(f"--html {page}: is the file that is to be measured; choose another name")
 
 
 def field_sizes(text: str, data_dir: Path) -> tuple[int, ...] | dict[str, int]:
-    """Sizes from text such as "4,1000", or the cardinalities by field of an encoded log, by its name or folder."""
-    if all(part.isdecimal() for part in text.split(",")):
-        return sizes(text)
+    """Sizes from text such as "4,1000", or the cardinalities by field of an encoded log, by its name or folder.
+
+    Raises ValueError, which names the option, if the text is neither.
+    """
+    expected = "sizes of at least 1 such as 4,1000,20, or the name or folder of an encoded log"
+    if not re.search(r"[^\W\d_]", text):  # without a letter it is no name
+        try:
+            return sizes(text)
+        except argparse.ArgumentTypeError:
+            if not any((folder / "log.json").is_file() for folder in (Path(text), data_dir / text)):
+                raise ValueError(f"--fields {text!r}: expected {expected}") from None
     folder = Path(text).parent if Path(text).name == "log.json" else Path(text)
-    log = load_click_log(folder if folder.is_dir() else data_dir / text)
+    try:
+        log = load_click_log(folder if folder.is_dir() else data_dir / text)
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"--fields {text!r}: expected {expected} ({error})") from None
     return {field.name: field.cardinality for field in log.fields}

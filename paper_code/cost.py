@@ -19,7 +19,8 @@ from paper_code.models import build_model
 from paper_code.regularizers import Penalty
 from paper_code.runs import DATA_FOLDER, RunConfig, RunRecord, cpu_threads, load_data
 from paper_code.sizes import BYTES, TRAINING_COPIES
-from paper_code.training import find_device, make_optimizer, seeded, set_up_process, train_epoch
+from paper_code.training import Trainer, find_device, make_optimizer, seeded, set_up_process
+from paper_code.weight_average import WeightAverage
 
 MEASURED_STEPS = 16
 """Steps of a measurement before it looks at the clock; as many as between two updates of a whole table on a CPU."""
@@ -55,9 +56,11 @@ def seconds_per_step(
         ids, labels = ids.to(found), labels.to(found)
         batches = tuple(batch.to(found) for batch in batches) * GPU_TIMES
 
+    average = WeightAverage(model, config.training.averaging) if config.training.averaging else None
+    trainer = Trainer(model, penalty, optimizer, ids, labels, found, config.training, average)
+
     def train(batches: Sequence[torch.Tensor]) -> None:
-        precision = config.training.mixed_precision
-        train_epoch(model, penalty, optimizer, ids, labels, batches, found, tqdm(disable=True), precision)
+        trainer.train(batches, tqdm(disable=True))
 
     with seeded(found, 0), cpu_threads(1):
         train(batches[:2])  # the first steps also make the optimizer's moments and choose kernels

@@ -4,7 +4,9 @@ Adam with weight decay changes every row in every step, read or not, and the gra
 rows that a window of steps reads are trained as a small table, with Adam's moments of these rows. Afterwards the whole
 table takes the window's steps one after the other with a gradient of zero, piece by piece, each piece small enough to
 stay in the processor's cache meanwhile, and the trained rows are put back. Every row has the updates that dense Adam
-gives it, by the same kernel and in the same order; what is saved is traffic between memory and processor.
+gives it, by the same kernel and in the same order; what is saved is traffic between memory and processor. The bits are
+the same too if a row has a multiple of 16 values. Otherwise, and so in tables of one column, a value can fall into the
+remainder of the kernel's vectors and differ by one unit in the last place.
 """
 
 from collections.abc import Iterator, Sequence
@@ -40,7 +42,7 @@ def deferred(model: nn.Module, optimizer: torch.optim.Adam, batches: Sequence[Te
     batches: of the coming steps, ids (batch, fields) each. Yields them as the small tables number the rows. In the
     block model and optimizer are used as ever; after it, however many steps it took, both are as if these had been
     dense.
-    The tables have the same cardinalities, the optimizer is fused and has one group of parameters.
+    The tables have the same cardinalities; the optimizer is fused, and they are in its first group of parameters.
     """
     tables = tables_of(model)
     offsets = tables[0].offsets
@@ -49,7 +51,7 @@ def deferred(model: nn.Module, optimizer: torch.optim.Adam, batches: Sequence[Te
     is_read[rows.flatten()] = True
     read, numbers = is_read.nonzero().flatten(), is_read.cumsum(0).sub_(1)
 
-    (group,) = optimizer.param_groups
+    group = optimizer.param_groups[0]
     of_whole = group["params"]
     whole = [table.weight for table in tables]
     small = [nn.Parameter(weight.detach().index_select(0, read)) for weight in whole]

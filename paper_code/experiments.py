@@ -4,13 +4,26 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from itertools import product
+from itertools import product, zip_longest
 from pathlib import Path
 
 from tqdm import tqdm
 
 from paper_code.data import SYNTHETIC_LOGS
+from paper_code.data.click_log import rows_of_share
 from paper_code.models import base_embedding_size, model_options
+from paper_code.regime import (
+    AVERAGING,
+    DECAY_TIMES_ROWS,
+    HEADLINE_SEEDS,
+    LOOKS_PER_EPOCH,
+    MEASURED_EPOCH,
+    PATIENCE,
+    REGIMES,
+    WEIGHT_DECAY,
+    LogRegime,
+    default_regime,
+)
 from paper_code.regularizers import RegularizerConfig
 from paper_code.runs import (
     DATA_FOLDER,
@@ -20,6 +33,7 @@ from paper_code.runs import (
     RunConfig,
     RunRecord,
     RunStore,
+    check_text,
     data_config,
     load_data,
 )
@@ -27,8 +41,8 @@ from paper_code.sweeps import Claims, outcomes_here, outcomes_on_cluster, places
 from paper_code.toy import ToyResult, run_toy
 from paper_code.training import TrainingConfig, find_device
 
-# rows * weight decay on Criteo (45.8 million * 1e-6): the precision of the prior that the penalty amounts to
 PRIOR_PRECISION = 46
+"""Rows times weight decay, of all parameters alike, in the records of the first regime."""
 RESULTS_FOLDER = "figures/data/runs"
 """The records that come with the project."""
 NEW_RESULTS = DATA_FOLDER / "runs"
@@ -41,7 +55,9 @@ class Profile:
 
     rows, test_rows: of the synthetic logs. scales: model sizes as multiples of the base. options: of the models; those
     a model does not have are ignored.
-    weight_decay_by_rule: keep rows * weight_decay at what it is on Criteo, whatever the log; else the paper's 1e-6.
+    by_regime: batch size, learning rates, hidden width and weight decay are those of `paper_code.regime` for the log,
+    in place of those here, and the run's seed decides the split of a real log too; else that is the paper's seed 0.
+    checked_seeds: for so many of the seeds, the first, plain runs also measure what their interaction is worth.
     """
 
     rows: int
@@ -50,18 +66,21 @@ class Profile:
     seeds: tuple[int, ...]
     options: dict
     training: TrainingConfig
-    weight_decay_by_rule: bool
+    by_regime: bool = False
+    checked_seeds: int = 0
 
 
+FIRST = "first"
+"""The profile of the records of the first regime, which `paper_code.regime` replaces. They are only read."""
 LAPTOP_OPTIONS = {"hidden": (64, 64), "cross_layers": 2, "expansion": 1}
-LAPTOP = Profile(
-    rows=200_000,
-    test_rows=200_000,
-    scales=(1, 2, 3, 4, 10),
-    seeds=(0, 1, 2, 3, 4),
-    options=LAPTOP_OPTIONS,
-    training=TrainingConfig(batch_size=128, patience=2, max_epochs=20),
-    weight_decay_by_rule=True,
+REGIME_TRAINING = TrainingConfig(
+    patience=PATIENCE,
+    max_epochs=30,
+    weight_decay=WEIGHT_DECAY,
+    shuffle=True,
+    looks_per_epoch=LOOKS_PER_EPOCH,
+    averaging=AVERAGING,
+    measured_epoch=MEASURED_EPOCH,
 )
 PROFILES = {
     "smoke": Profile(
@@ -70,12 +89,20 @@ PROFILES = {
         scales=(1, 4),
         seeds=(0, 1),
         options=LAPTOP_OPTIONS | {"blocks": 1},
-        training=TrainingConfig(batch_size=256, patience=1, max_epochs=1),
-        weight_decay_by_rule=True,
+        training=replace(
+            REGIME_TRAINING, batch_size=256, learning_rate=2e-3, patience=1, max_epochs=1, measured_epoch=1
+        ),
     ),
-    "laptop": LAPTOP,
-    # the rows that the synthetic logs were designed for; too many for the whole book in six hours on two cores
-    "desktop": replace(LAPTOP, rows=400_000),
+    "laptop": Profile(
+        rows=200_000,
+        test_rows=200_000,
+        scales=(1, 4, 10),
+        seeds=HEADLINE_SEEDS,
+        options=LAPTOP_OPTIONS,
+        training=REGIME_TRAINING,
+        by_regime=True,
+        checked_seeds=5,
+    ),
     "paper": Profile(
         rows=400_000,
         test_rows=200_000,
@@ -83,7 +110,14 @@ PROFILES = {
         seeds=(0, 1, 2),
         options={},
         training=TrainingConfig(),
-        weight_decay_by_rule=False,
+    ),
+    FIRST: Profile(
+        rows=200_000,
+        test_rows=200_000,
+        scales=(1, 2, 3, 4, 10),
+        seeds=(0, 1, 2, 3, 4),
+        options=LAPTOP_OPTIONS,
+        training=TrainingConfig(batch_size=128, patience=2, max_epochs=20),
     ),
 }
 
@@ -94,8 +128,13 @@ class Variant:
 
     scale: embedding size as a multiple of the base size. options: of the model, beside the profile's.
     regularizer: its name, at the weight of the authors' code. training: what differs from the profile's protocol.
+    weight: of the regularizer; None: that of the authors' code, or the regime's.
     base: embedding size of scale 1; None: the model's in the paper. rows: as a share of the profile's. data: what the
-    generator of a synthetic log does otherwise, see `paper_code.data.synthetic.generate`.
+    generator of a synthetic log does otherwise, see `paper_code.data.synthetic.generate`, or permuted labels.
+    seeds: as many of the profile's, the first; None: all of them.
+    embedding_decay: the embeddings' weight decay as a multiple of the profile's. width: of the first hidden layers, as
+    multiples of the profile's. rate: the learning rate, likewise; base_rate: that of the base size, whatever the size.
+    other_order: rows are shuffled in every epoch if the profile does not, and not if it does.
     """
 
     model: str
@@ -103,10 +142,17 @@ class Variant:
     num_sets: int = 1
     options: dict = field(default_factory=dict)
     regularizer: str | None = None
+    weight: float | None = None
     training: dict = field(default_factory=dict)
     base: int | None = None
     rows: float = 1
     data: dict = field(default_factory=dict)
+    seeds: int | None = None
+    embedding_decay: float = 1
+    width: tuple[float, ...] = ()
+    rate: float = 1
+    base_rate: bool = False
+    other_order: bool = False
 
 
 PAPER_MODELS = ("dnn", "ipnn", "nfwfm", "xdeepfm", "dcnv2", "finalmlp")
@@ -114,12 +160,17 @@ PAPER_MODELS = ("dnn", "ipnn", "nfwfm", "xdeepfm", "dcnv2", "finalmlp")
 
 def single(models: Sequence[str], scales: Sequence[int], **further) -> list[Variant]:
     """Single embedding at every scale."""
-    return [Variant(model, scale, **further) for model in models for scale in scales]
+    return [Variant(model, scale, **seeds_at(scale) | further) for model in models for scale in scales]
 
 
 def multi(models: Sequence[str], scales: Sequence[int], **further) -> list[Variant]:
     """Multi embedding at every scale above the base, where it is single embedding."""
-    return [Variant(model, 1, scale, **further) for model in models for scale in scales if scale > 1]
+    return [Variant(model, 1, scale, **seeds_at(scale) | further) for model in models for scale in scales if scale > 1]
+
+
+def seeds_at(scale: int) -> dict:
+    """At 10x, where runs cost most, the first eight seeds."""
+    return {"seeds": 8} if scale >= 10 else {}
 
 
 def up_to_4(scales: Sequence[int]) -> list[int]:
@@ -184,7 +235,7 @@ def released(scales: Sequence[int]) -> list[Variant]:
         {},
         {"options": {"embedding_std": 1.0}},
         {"options": {"embedding_std": 1e-4}},
-        {"training": {"shuffle": True}},
+        {"other_order": True},
         {"data": {"vocabulary": "train"}},
         {"data": {"vocabulary": "all"}},
     ]
@@ -226,6 +277,63 @@ def mixed_precision(scales: Sequence[int]) -> list[Variant]:
     ]
 
 
+def controls(scales: Sequence[int]) -> list[Variant]:
+    """What multi embedding has besides several sets, given to single embedding of the same size: as many units in the
+    first hidden layer; as few parameters in the cross layers (Appendix B)."""
+    size = max(up_to_4(scales))
+    wider = single(["dnn", "dcnv2"], [size], width=(size,), seeds=5)
+    return wider + single(["dcnv2"], [size], options={"groups": size}, seeds=5)
+
+
+def permuted(scales: Sequence[int]) -> list[Variant]:
+    """DCNv2 trained on labels that have nothing to do with the ids, for at least as many epochs as on true ones; and
+    with other weight decays of the embeddings on both."""
+    labels, long = {"permuted": True}, {"max_epochs": 10, "patience": 10}
+    size = [max(up_to_4(scales))]
+    decays = [
+        run
+        for decay in (0.25, 4)
+        for run in (
+            *single(["dcnv2"], size, data=labels, training=long, embedding_decay=decay, seeds=5),
+            *single(["dcnv2"], size, embedding_decay=decay, seeds=5),
+        )
+    ]
+    return single(["dcnv2"], scales) + single(["dcnv2"], scales, data=labels, training=long) + decays
+
+
+def trained_out(scales: Sequence[int]) -> list[Variant]:
+    """Half and double the learning rate at the base and at the largest sizes, and double width at the base."""
+    ends_of_single, largest = ends(scales), [max(scales)]
+    return [
+        run
+        for rate in (0.5, 2)
+        for run in (
+            *single(PAPER_MODELS, ends_of_single, rate=rate, seeds=3),
+            *multi(PAPER_MODELS, largest, rate=rate, seeds=3),
+        )
+    ] + single(PAPER_MODELS, [1], width=(2, 2), seeds=3)
+
+
+def noise(scales: Sequence[int]) -> list[Variant]:
+    """The same run with other dropout, ten times."""
+    sizes = up_to_4(scales)
+    return [
+        run
+        for dropout_seed in range(1, 11)
+        for training in [{"dropout_seed": dropout_seed}]
+        for run in (
+            *single(["dnn", "dcnv2"], sizes, training=training, seeds=1),
+            *multi(["dnn", "dcnv2"], sizes, training=training, seeds=1),
+        )
+    ]
+
+
+def at_base_rate(scales: Sequence[int]) -> list[Variant]:
+    """Single and multi embedding at the learning rate of the base size."""
+    size = [max(up_to_4(scales))]
+    return single(PAPER_MODELS, size, base_rate=True, seeds=5) + multi(PAPER_MODELS, size, base_rate=True, seeds=5)
+
+
 # experiment -> scales -> the runs of a seed
 EXPERIMENTS: dict[str, Callable[[Sequence[int]], list[Variant]]] = {
     # Figures 1b and 2
@@ -234,6 +342,16 @@ EXPERIMENTS: dict[str, Callable[[Sequence[int]], list[Variant]]] = {
     "scalability": lambda scales: single(["dnn", "dcnv2"], scales) + multi(["dnn", "dcnv2"], scales),
     # Tables 1, 3 and 4, Figures 1a, 8, 10 and 11
     "tables": lambda scales: single(PAPER_MODELS, scales) + multi(PAPER_MODELS, scales),
+    # the sizes in between, of Tables 3 and 4
+    "sizes": lambda scales: single(PAPER_MODELS, (2, 3), seeds=5) + multi(PAPER_MODELS, (2, 3), seeds=5),
+    # checks and controls of the regime
+    "trained_out": trained_out,
+    "noise": noise,
+    "base_rate": at_base_rate,
+    "permuted": permuted,
+    "controls": controls,
+    # a generator that needs larger embeddings
+    "latent": lambda scales: single(["dnn", "dcnv2"], scales, data={"latent_size": 24}, seeds=3),
     # Figure 3, left and right
     "evidence_i": lambda scales: [Variant("ffm")],
     "evidence_ii": lambda scales: single(["dcnv2"], scales),
@@ -247,7 +365,10 @@ EXPERIMENTS: dict[str, Callable[[Sequence[int]], list[Variant]]] = {
     ),
     # Figure 9
     "patterns": lambda scales: (
-        single(["dcnv2"], scales) + multi(["dcnv2"], scales) + multi(["dcnv2"], scales, regularizer="norm_divergence")
+        single(["dcnv2"], scales)
+        + multi(["dcnv2"], scales)
+        + multi(["dcnv2"], scales, regularizer="norm_divergence")
+        + multi(["dcnv2"], scales, options={"ensemble": True}, seeds=5)
     ),
     # the further ablations of the paper's later version and of the authors' code, whose form of Evidence III it has too
     "ablations": lambda scales: (
@@ -276,20 +397,24 @@ EXPERIMENTS: dict[str, Callable[[Sequence[int]], list[Variant]]] = {
 # experiments of so many runs on a log that they are made with the first seeds of the profile only
 SEEDS_OF = {("map", "criteo_like"): 3, ("map", "avazu_like"): 3, ("optimizer", "avazu_like"): 3}
 
+# what the regime adds to the chapters of the first
+REGIME = ("sizes", "trained_out", "noise", "base_rate", "permuted", "controls", "latent")
 # what the book shows of each log, and the sweep trains without an experiment's name: what the paper has of Criteo and
 # of Avazu
 BOOK = {
-    "criteo_like": tuple(name for name in EXPERIMENTS if name != "few_rows"),
+    "criteo_like": tuple(name for name in EXPERIMENTS if name not in ("few_rows", *REGIME)),
     "avazu_like": (
         *("collapse", "tables", "evidence_i", "evidence_ii"),
         *("optimizer", "map", "alternatives"),
     ),
     "criteo_80k": ("few_rows",),
 }
+# experiments and logs that the book still shows by records of the first regime
+OF_FIRST_REGIME = {(experiment, dataset) for dataset, experiments in BOOK.items() for experiment in experiments}
 # of Part IV, beside the paper
 SCRUTINY = ("optimizer", "released", "map", "alternatives", "newer")
 # these need a log's generator
-OF_GENERATORS = ("released", "map")
+OF_GENERATORS = ("released", "map", "latent")
 
 
 def book_experiments(dataset: str) -> tuple[str, ...]:
@@ -327,6 +452,11 @@ def seeds_of(profile: str, seeds: Sequence[int] | str | None = None) -> list[int
     return parse_seeds(seeds, find("profile", profile, PROFILES))
 
 
+def toy_seeds(profile: str, seeds: Sequence[int] | str | None = None) -> list[int]:
+    """Those given, or the profile's first five, for what needs no log."""
+    return seeds_of(profile, seeds)[: None if seeds else 5]
+
+
 def run_configs(
     experiment: str,
     dataset: str,
@@ -341,23 +471,100 @@ def run_configs(
     """
     variants = find("experiment", experiment, EXPERIMENTS)
     settings = find("profile", profile, PROFILES)
+    chosen = parse_seeds(seeds, settings)
+    most = SEEDS_OF.get((experiment, dataset), len(chosen))
     configs = []
-    for seed in parse_seeds(seeds, settings)[: None if seeds else SEEDS_OF.get((experiment, dataset))]:
-        data = data_config(dataset, seed, settings.rows, settings.test_rows, data_folder)
+    for number, seed in enumerate(chosen):
+        data = log_of_profile(settings, dataset, seed, data_folder)
         fields = num_fields(data, data_folder)
         for variant in variants(settings.scales):
-            size = variant.scale * (variant.base or base_embedding_size(variant.model, fields))
-            options = options_for(settings, variant.model) | variant.options
-            regularizer = RegularizerConfig(variant.regularizer) if variant.regularizer else None
-            of_run = varied(data, variant, experiment)
-            protocol = replace(training_for(settings, of_run.rows), **variant.training)
-            config = RunConfig(of_run, variant.model, size, variant.num_sets, seed, options, protocol, regularizer)
-            configs.append(config)
+            if seeds is None and number >= (variant.seeds or most):
+                continue
+            config = run_config(settings, varied(data, variant, experiment), fields, variant, seed)
+            plain = Variant(variant.model, variant.scale, variant.num_sets)
+            is_plain = config == run_config(settings, data, fields, plain, seed)
+            checked = is_plain and number < settings.checked_seeds and variant.model != "dnn"
+            configs.append(replace(config, interaction_cost=checked))
     return configs
+
+
+def log_of_profile(profile: Profile, dataset: str, seed: int, data_folder: Path = DATA_FOLDER) -> DataConfig:
+    """The log of that name as a run of this seed has it."""
+    data = data_config(dataset, seed, profile.rows, profile.test_rows, data_folder)
+    if profile is PROFILES[FIRST]:
+        data = replace(data, generator=None)
+    return data if profile.by_regime or dataset in SYNTHETIC_LOGS else replace(data, seed=0)
+
+
+def run_config(profile: Profile, data: DataConfig, fields: int, variant: Variant, seed: int) -> RunConfig:
+    """The run of a variant on a log of so many fields."""
+    model = variant.model
+    size = variant.scale * (variant.base or base_embedding_size(model, fields))
+    sizes = (1, 1) if variant.base_rate else (variant.scale, variant.num_sets)
+    options, training = setting(profile, data, fields, model, *sizes)
+    if "hidden" in options:
+        options["hidden"] = tuple(round(w * of) for w, of in zip_longest(options["hidden"], variant.width, fillvalue=1))
+    regularizer = None
+    if variant.regularizer:
+        weight = variant.weight
+        if weight is None and variant.regularizer == "unitary" and profile.by_regime:
+            weight = regime_of(data.name, fields).unitary.get(variant.scale)
+        regularizer = RegularizerConfig(variant.regularizer, weight)
+    decay = "weight_decay" if training.embedding_weight_decay is None else "embedding_weight_decay"
+    changes = {
+        "learning_rate": training.learning_rate * variant.rate,
+        decay: getattr(training, decay) * variant.embedding_decay,
+        "shuffle": training.shuffle != variant.other_order,
+    }
+    training = replace(training, **changes | variant.training)
+    return RunConfig(
+        data,
+        model,
+        size,
+        variant.num_sets,
+        seed,
+        options | variant.options,
+        training,
+        regularizer,
+    )
+
+
+def regime_of(dataset: str, fields: int) -> LogRegime:
+    return REGIMES.get(dataset) or default_regime(fields)
+
+
+def setting(
+    profile: Profile, data: DataConfig, fields: int, model: str, scale: int = 1, num_sets: int = 1
+) -> tuple[dict, TrainingConfig]:
+    """The profile's options and protocol for the model on a log of so many fields. scale: of the embedding size."""
+    options = options_for(profile, model)
+    if profile is PROFILES[FIRST]:
+        return options, replace(profile.training, weight_decay=PRIOR_PRECISION / data.rows)
+    if not profile.by_regime:
+        if profile.training.averaging:
+            decay = DECAY_TIMES_ROWS / training_rows(data)
+            return options, replace(profile.training, embedding_weight_decay=decay)
+        return options, profile.training
+    regime = regime_of(data.name, fields)
+    if "hidden" in options:
+        options["hidden"] = (regime.hidden, regime.hidden)
+    return options, replace(
+        profile.training,
+        batch_size=regime.batch_size,
+        learning_rate=regime.learning_rate(model, scale, num_sets),
+        embedding_weight_decay=DECAY_TIMES_ROWS / training_rows(data),
+    )
+
+
+def training_rows(data: DataConfig) -> int:
+    """See `paper_code.data.click_log.split_rows`."""
+    return rows_of_share(data.rows, 8, 9 if data.test_rows else 10)
 
 
 def varied(data: DataConfig, variant: Variant, experiment: str) -> DataConfig:
     """The log with the variant's rows and generator."""
+    if variant.data == {"permuted": True}:
+        return replace(data, permuted=True)
     if variant.rows == 1 and not variant.data:
         return data
     if data.name not in SYNTHETIC_LOGS:
@@ -379,15 +586,8 @@ def num_fields(data: DataConfig, data_folder: Path) -> int:
     if data in RECORDED_LOGS:
         return RECORDED_LOGS[data]
     if data.name in SYNTHETIC_LOGS:
-        data = replace(data, rows=100, test_rows=0)  # the fields are the same for any number of rows
+        data = DataConfig(data.name, 0, rows=100, test_rows=0)  # the fields are the same
     return len(load_data.__wrapped__(data, data_folder).fields)
-
-
-def training_for(profile: Profile, rows: int) -> TrainingConfig:
-    """The profile's protocol for a log of so many rows."""
-    if not profile.weight_decay_by_rule:
-        return profile.training
-    return replace(profile.training, weight_decay=PRIOR_PRECISION / rows)
 
 
 def options_for(profile: Profile, model: str) -> dict:
@@ -418,6 +618,8 @@ def sweep(
         raise ValueError(f"jobs is {jobs}, expected at least 1")
     if jobs is not None and cluster is not None:
         raise ValueError(f"jobs is {jobs}, expected none with a cluster: there every worker has one run at a time")
+    if cluster is None:
+        find_device(device)  # also where nothing is missing
     missing = missing_runs(configs, store)
     if not missing:
         return 0
@@ -462,13 +664,24 @@ def describe(config: RunConfig) -> str:
         further["embedding std"] = config.options["embedding_std"]
     parts += [f"{name} {value}" for name, value in further.items()]
     parts += [option for option, value in config.options.items() if value is True]
-    parts += ["shuffled"] * config.training.shuffle + ["bfloat16"] * config.training.mixed_precision
+    if config.options.get("groups"):
+        parts.append(f"{config.options['groups']} groups")
+    training, widths = config.training, config.options.get("hidden", ())
+    parts += ["permuted labels"] * config.data.permuted + ["bfloat16"] * training.mixed_precision
     if config.regularizer:
         parts.append(f"{config.regularizer.weight:g} {config.regularizer.name}")
-    papers = TrainingConfig()
-    as_paper = config.training.batch_size == papers.batch_size
-    if config.training.weight_decay != (papers.weight_decay if as_paper else PRIOR_PRECISION / config.data.rows):
-        parts.append(f"weight decay {config.training.weight_decay:g}" + " decoupled" * config.training.decoupled)
+    usual = WEIGHT_DECAY if training.batch_size == TrainingConfig().batch_size else PRIOR_PRECISION / config.data.rows
+    if training.averaging:
+        parts += [f"hidden {' '.join(map(str, dict.fromkeys(widths)))}"] if widths else []
+        parts.append(f"batch {training.batch_size} rate {training.learning_rate:g}")
+        decay = (training.embedding_weight_decay or 0) / (DECAY_TIMES_ROWS / training_rows(config.data))
+        parts += [f"embedding decay x {decay:g}"] if round(decay, 3) != 1 else []
+        parts += [] if training.dropout_seed is None else [f"dropout seed {training.dropout_seed}"]
+        usual = WEIGHT_DECAY
+    if training.shuffle != bool(training.averaging):
+        parts.append("shuffled" if training.shuffle else "in one order")
+    if training.weight_decay != usual or training.decoupled:
+        parts.append(f"weight decay {training.weight_decay:g}" + " decoupled" * training.decoupled)
     return " ".join([*parts, f"seed {config.seed}"])
 
 
@@ -481,18 +694,38 @@ def records_of(
     results_dir: str | Path = RESULTS_FOLDER,
 ) -> list[RunRecord]:
     """The records of an experiment, one per run; what the `run_store` of the folder lacks is trained first."""
-    configs = run_configs(experiment, dataset, profile, seeds)
+    configs = shown_configs(experiment, dataset, profile, seeds, results_dir)
     store = run_store(results_dir)
     sweep(configs, store, device=device)
     return [store.get(config) for config in configs]
+
+
+def shown_configs(
+    experiment: str,
+    dataset: str,
+    profile: str = "laptop",
+    seeds: Sequence[int] | str | None = None,
+    results_dir: str | Path = RESULTS_FOLDER,
+) -> list[RunConfig]:
+    """The runs that the book shows: `run_configs`, but of the first regime where the records that come with the project
+    are still of it."""
+    still = profile == "laptop" and (experiment, dataset) in OF_FIRST_REGIME and is_published(results_dir)
+    if not still or not {*parse_seeds(seeds, PROFILES[FIRST])} <= {*PROFILES[FIRST].seeds}:
+        return run_configs(experiment, dataset, profile, seeds)
+    store = run_store(results_dir)
+    return [config for config in run_configs(experiment, dataset, FIRST, seeds) if store.find(config)]
+
+
+def is_published(results_dir: str | Path) -> bool:
+    """Whether it is the folder of the records that come with the project."""
+    return project_path(results_dir).resolve() == project_path(RESULTS_FOLDER).resolve()
 
 
 def run_store(results_dir: str | Path = RESULTS_FOLDER) -> RunStore:
     """The records in a folder. Those that come with the project are only read, and what is made on top of them is kept
     in `NEW_RESULTS`, so that nobody changes the project by using it."""
     folder = project_path(results_dir)
-    published = folder.resolve() == project_path(RESULTS_FOLDER).resolve()
-    return RunStore(NEW_RESULTS, published=folder) if published else RunStore(folder)
+    return RunStore(NEW_RESULTS, published=folder) if is_published(results_dir) else RunStore(folder)
 
 
 def stored_records(
@@ -503,7 +736,7 @@ def stored_records(
     results_dir: str | Path = RESULTS_FOLDER,
 ) -> list[RunRecord]:
     """Those records of an experiment that the `run_store` of the folder holds; nothing is trained."""
-    return records_there(run_configs(experiment, dataset, profile, seeds), results_dir)
+    return records_there(shown_configs(experiment, dataset, profile, seeds, results_dir), results_dir)
 
 
 def records_there(configs: Iterable[RunConfig], results_dir: str | Path) -> list[RunRecord]:
@@ -526,7 +759,7 @@ def book_records(
         config.hash: config
         for dataset, experiments in experiments_of.items()
         for experiment in experiments
-        for config in run_configs(experiment, dataset, profile, seeds)
+        for config in shown_configs(experiment, dataset, profile, seeds, results_dir)
     }
     return records_there(configs.values(), results_dir)
 
@@ -555,12 +788,13 @@ def scrutiny_records(
 def toy_results(
     profile: str = "laptop", seeds: Sequence[int] | str | None = None, device: str = "auto"
 ) -> tuple[ToyResult, ToyResult]:
-    """The toy experiment of Appendix A with D_3 = 3 and with D_3 = 100, for the profile's seeds or those given."""
-    chosen = seeds_of(profile, seeds)
+    """The toy experiment of Appendix A with D_3 = 3 and with D_3 = 100, for `toy_seeds`."""
+    chosen = toy_seeds(profile, seeds)
     small, large = (run_toy(cardinality, chosen, device=find_device(device)) for cardinality in (3, 100))
     return small, large
 
 
 def project_path(path: str | Path) -> Path:
     """The path as it is if absolute, else below the project's root, wherever a notebook is executed."""
+    check_text("folder", path)
     return PROJECT_FOLDER / path

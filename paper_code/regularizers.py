@@ -40,6 +40,7 @@ class UnitaryProjections(nn.Module):
     """
 
     authors_weight = 1e-5
+    waits = False
 
     def __init__(self, model: CTRModel):
         super().__init__()
@@ -82,6 +83,7 @@ class NormDivergence(nn.Module):
     """
 
     authors_weight = 1.0
+    waits = False
 
     def __init__(self, model: CTRModel):
         super().__init__()
@@ -103,6 +105,7 @@ class SubspaceSimilarity(nn.Module):
     """
 
     authors_weight = 1e-4
+    waits = True
 
     def __init__(self, model: CTRModel):
         super().__init__()
@@ -123,6 +126,7 @@ class SingularValueSpread(nn.Module):
     """
 
     authors_weight = 1e-4
+    waits = True
 
     def __init__(self, model: CTRModel):
         super().__init__()
@@ -150,6 +154,11 @@ class Penalty(nn.Module):
     def __init__(self, config: RegularizerConfig, model: CTRModel):
         super().__init__()
         self.weight, self.regularizer = config.weight, REGULARIZERS[config.name](model)
+
+    @property
+    def waits(self) -> bool:
+        """Whether the processor waits for a GPU in it, as for singular values."""
+        return self.regularizer.waits
 
     def forward(self, model: CTRModel, ids: Tensor) -> Tensor:
         return self.weight * self.regularizer(model, ids)

@@ -16,7 +16,7 @@ import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from copy import deepcopy
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
@@ -24,20 +24,21 @@ from typing import get_origin
 
 import numpy as np
 import torch
-from torch.nn import functional as F
 
-from paper_code.data import SYNTHETIC_LOGS, ClickLog, load_click_log
+from paper_code.data import SYNTHETIC_LOGS, ClickLog, Split, load_click_log
 from paper_code.data.click_log import check_rows
+from paper_code.measurement import field_information_abundance, measure, parameters_by_part, summary
 from paper_code.models import build_model, complete_options
 from paper_code.models.ctr_model import CTRModel
 from paper_code.regularizers import Penalty, RegularizerConfig
-from paper_code.spectra import information_abundance, singular_values
-from paper_code.training import Fit, TrainingConfig, find_device, fit
+from paper_code.training import Fit, TrainingConfig, find_device, fit, refitted_auc
 
 PROJECT_FOLDER = Path(__file__).resolve().parent.parent
 DATA_FOLDER = Path(os.environ.get("PAPER_CODE_DATA", PROJECT_FOLDER / "data"))
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 VERSIONS_OF = ("torch", "numpy", "scikit-learn")
+GENERATOR = 2
+"""The version of the synthetic logs; the first, of larger entities, is in the history of this project."""
 
 
 @dataclass(frozen=True)
@@ -45,10 +46,13 @@ class DataConfig:
     """Which log, exactly.
 
     name: a synthetic log, or an encoded one in the data folder.
-    seed: of a synthetic log's generator, and of the split.
+    seed: of a synthetic log's generator, of the split, and of the permutation of labels.
     rows: of the log, without a synthetic log's test_rows.
     fingerprint: of an encoded log, so that one prepared anew is another log.
-    noise, patterns, vocabulary: of a synthetic log, see `paper_code.data.synthetic.generate`; None: as always.
+    generator: of a synthetic log, its version; None: the first, of which there are only records.
+    noise, patterns, vocabulary, latent_size: of a synthetic log, see `paper_code.data.synthetic.generate`; None: as
+    always.
+    permuted: the labels are permuted at random, so that nothing can be learned from the ids.
     """
 
     name: str
@@ -59,11 +63,18 @@ class DataConfig:
     noise: float | None = None
     patterns: int | None = None
     vocabulary: str | None = None
+    generator: int | None = GENERATOR
+    latent_size: int | None = None
+    permuted: bool = False
+
+    def __post_init__(self) -> None:
+        if self.name not in SYNTHETIC_LOGS:
+            object.__setattr__(self, "generator", None)
 
     @property
     def variation(self) -> dict:
         """What sets a synthetic log apart from the usual one."""
-        found = {name: getattr(self, name) for name in ("noise", "patterns", "vocabulary")}
+        found = {name: getattr(self, name) for name in ("noise", "patterns", "vocabulary", "latent_size")}
         return {name: value for name, value in found.items() if value is not None}
 
 
@@ -77,6 +88,7 @@ class RunConfig:
     """Everything that decides a run's result.
 
     options: the model's; those not given have the paper's values. regularizer: a penalty beside the loss, if any.
+    interaction_cost: also measure what the interaction is worth, see `interaction_cost`.
     """
 
     data: DataConfig
@@ -87,6 +99,7 @@ class RunConfig:
     options: dict = field(default_factory=dict)
     training: TrainingConfig = field(default_factory=TrainingConfig)
     regularizer: RegularizerConfig | None = None
+    interaction_cost: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "options", complete_options(self.model, self.options))
@@ -106,9 +119,17 @@ class RunConfig:
 class RunRecord:
     """What came of a run, JSON values only.
 
-    config: of the run, as JSON. scores: test_auc, test_log_loss, best_epoch (from 1). epochs: of every epoch the mean
-    training loss of its tenths, validation AUC and log loss, seconds, and every field's information abundance.
-    spectra: at the best epoch; see `measure`. provenance: commit, versions, hardware, seconds, peak memory.
+    config: of the run, as JSON. What is scored and measured is the average of the weights where the run has one, and
+    what is called raw the weights themselves.
+    parameters: their number; parameters_by_part: of embedding, interaction and head.
+    scores: at the best look: test_auc, test_log_loss, raw_test_auc, best_look and best_epoch (both from 1);
+    interaction_cost, see there, if asked for.
+    epochs: of every whole epoch the mean training loss of its tenths, validation AUC and log loss at its end, raw too,
+    seconds, and every field's information abundance. looks: validation AUC at every look.
+    spectra: at the best look; see `paper_code.measurement.measure`.
+    moments: `paper_code.measurement.summary` before training (initial), at the best look (best, raw_best) and at the
+    end of the config's measured_epoch (equal, raw_equal: with test_auc).
+    provenance: commit, versions, hardware, seconds, peak memory.
     """
 
     config: dict
@@ -118,6 +139,9 @@ class RunRecord:
     epochs: list[dict]
     spectra: dict
     provenance: dict
+    looks: list[float] = field(default_factory=list)
+    moments: dict = field(default_factory=dict)
+    parameters_by_part: dict = field(default_factory=dict)
     schema: int = SCHEMA_VERSION
 
     @property
@@ -248,7 +272,7 @@ def read_record(path: Path) -> RunRecord:
     """Raises ValueError, which names the file and what is wrong in it, if it is not a record of this schema or not of
     the run that it is named after."""
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = of_this_schema(json.loads(path.read_text(encoding="utf-8")))
         check_record(values)
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path}: not a run record ({error}); delete it to train the run anew") from error
@@ -256,6 +280,19 @@ def read_record(path: Path) -> RunRecord:
     if record.hash != path.stem:
         raise ValueError(f"{path}: its config is not that of the run it is named after; delete it to train it anew")
     return record
+
+
+def of_this_schema(values: object) -> object:
+    """The JSON values of a record of the first regime with what it lacks: it had one look an epoch."""
+    if not isinstance(values, dict) or values.get("schema") != 1:
+        return values
+    try:
+        looks = [epoch["validation_auc"] for epoch in values["epochs"]]
+        scores = values["scores"] | {"best_look": values["scores"]["best_epoch"]}
+    except (KeyError, TypeError):
+        return values
+    new = {"looks": looks, "moments": {}, "parameters_by_part": {}, "schema": SCHEMA_VERSION}
+    return values | {"scores": scores} | new
 
 
 def check_record(values: object) -> None:
@@ -296,23 +333,33 @@ def check_finite(values: object, *path: str | int) -> None:
 
 
 def data_config(name: str, seed: int, rows: int, test_rows: int, data_folder: Path = DATA_FOLDER) -> DataConfig:
-    """The log of that name: a synthetic one of these sizes and seed, or an encoded one, split by the paper's seed 0.
+    """The log of that name and seed: a synthetic one of these sizes, or an encoded one, split by the seed.
 
     One that is not prepared here is still known if the project has its records.
-    Raises FileNotFoundError, which says which logs there are, if there is none of that name.
+    Raises FileNotFoundError, which says which logs there are, if there is none of that name, ValueError for no name.
     """
+    check_text("dataset", name)
     if name in SYNTHETIC_LOGS:
         return DataConfig(name, seed, rows, test_rows)
     if Path(name).name != name or not (data_folder / name / "log.json").is_file():
         if recorded := [log for log in RECORDED_LOGS if log.name == name]:
-            return recorded[0]
+            return replace(recorded[0], seed=seed)
         prepared = sorted(path.parent.name for path in data_folder.glob("*/log.json"))
         raise FileNotFoundError(
             f"no data set {name!r}: expected one of {', '.join([*SYNTHETIC_LOGS, *prepared])}, "
             f"or encode a raw log with `paper-code prepare` (see `paper-code prepare --help`) into {data_folder / name}"
         )
     log = load_click_log(data_folder / name)
-    return DataConfig(name, 0, log.rows, fingerprint=log.fingerprint)
+    return DataConfig(name, seed, log.rows, fingerprint=log.fingerprint)
+
+
+def check_text(parameter: str, value: object) -> None:
+    """Raises ValueError, which names the notebooks' parameter, for a value that is no text, such as the number 2014."""
+    if not isinstance(value, (str, os.PathLike)):
+        raise ValueError(
+            f"{parameter}={value!r}: is a {type(value).__name__}, expected text; papermill's -p makes a number of "
+            f"digits, so give it by `papermill -r {parameter} ...`, which keeps text as it is"
+        )
 
 
 @lru_cache(maxsize=1)
@@ -324,7 +371,15 @@ def load_data(config: DataConfig, data_folder: Path = DATA_FOLDER) -> ClickLog:
     Raises ValueError if the encoded log has changed since the config was made, or has an id out of range or a label
     that is not 0 or 1.
     """
+    if config.permuted:
+        log = load_data.__wrapped__(replace(config, permuted=False), data_folder)
+        return replace(log, labels=np.random.default_rng(config.seed).permutation(log.labels))
     if config.name in SYNTHETIC_LOGS:
+        if config.generator != GENERATOR:
+            raise ValueError(
+                f"{config.name} of generator {config.generator or 1}: expected {GENERATOR}; of the earlier one there "
+                "are only records, check out the commit that they name to train more"
+            )
         return SYNTHETIC_LOGS[config.name](config.seed, config.rows, config.test_rows, **config.variation)
     log = load_click_log(data_folder / config.name)
     if log.fingerprint != config.fingerprint:
@@ -357,34 +412,74 @@ def execute(
     commit()  # as it is now, not when the run ends
     reset_peak_memory()
     log = load_data(config.data, data_folder)
+    split = log.split(config.data.seed)
     model = build_model(
         config.model, log.cardinalities, config.embedding_size, config.num_sets, config.seed, **config.options
     )
+    moments = {"initial": summary(model)}
     with cpu_threads(threads):
         result = fit(
             model,
             log,
-            log.split(config.data.seed),
+            split,
             config.training,
             seed=config.seed,
             device=device,
             penalty=Penalty(config.regularizer, model) if config.regularizer else None,
-            after_epoch=field_information_abundance,
+            after_epoch=lambda scored: field_information_abundance(on_cpu(scored)),
+            measure=lambda trained: summary(on_cpu(trained)),
             progress=progress,
         )
+        scores = {
+            "test_auc": result.test_auc,
+            "test_log_loss": result.test_log_loss,
+            "raw_test_auc": result.raw_test_auc,
+            "best_look": result.best_look,
+            "best_epoch": result.best_epoch,
+        }
+        if config.interaction_cost:
+            scores["interaction_cost"] = interaction_cost(model, log, split, config, device)
+        model = on_cpu(model)
+        spectra, moments["best"] = measure(model), summary(model)
+        if result.measured:
+            moments["equal"] = result.measured
+            if "raw" in result.measured:
+                moments["raw_equal"] = moments["equal"].pop("raw")
+        if result.raw_weights:
+            model.load_state_dict(result.raw_weights)
+            moments["raw_best"] = summary(model)
         seconds, of_processor = time.perf_counter() - started[0], time.process_time() - started[1]
         origin = provenance(device, seconds, of_processor, result)
     record = RunRecord(
         config=config.to_json(),
         fields=log.description["fields"],
         parameters=sum(p.numel() for p in model.parameters()),
-        scores={"test_auc": result.test_auc, "test_log_loss": result.test_log_loss, "best_epoch": result.best_epoch},
-        epochs=[asdict(epoch) for epoch in result.epochs],
-        spectra=measure(model),
+        scores={name: value for name, value in scores.items() if value is not None},
+        epochs=[without_unset(asdict(epoch)) for epoch in result.epochs],
+        spectra=spectra,
         provenance=origin,
+        looks=result.looks,
+        moments=moments,
+        parameters_by_part=parameters_by_part(model),
     )
     check_finite(asdict(record))
     return record
+
+
+def on_cpu(model: CTRModel) -> CTRModel:
+    """The model, or a copy of it where its small matrices are decomposed faster than on a GPU."""
+    return deepcopy(model).cpu() if next(model.parameters()).is_cuda else model
+
+
+def interaction_cost(model: CTRModel, log: ClickLog, split: Split, config: RunConfig, device: str) -> float:
+    """What a trained model loses in test AUC when its interaction is set to the identity and frozen, and all else is
+    trained for one more epoch; the intact model is trained for as long."""
+    intact, without = deepcopy(model), deepcopy(model)
+    without.switch_off_interaction()
+    intact, without = (
+        refitted_auc(one, log, split, config.training, seed=config.seed, device=device) for one in (intact, without)
+    )
+    return intact - without
 
 
 @contextmanager
@@ -396,60 +491,6 @@ def cpu_threads(number: int | None) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-def field_information_abundance(model: CTRModel) -> dict:
-    """Information abundance of every field, the matrices of all sets side by side."""
-    matrices = model.side_by_side_matrices()
-    return {"information_abundance": [rounded(information_abundance(matrix)) for matrix in matrices]}
-
-
-def measure(model: CTRModel) -> dict:
-    """Spectra of a trained model, rounded to five digits.
-
-    side_by_side: [field] -> singular values of the (D_i, M*K) matrix of all sets.
-    row_normalised: as side_by_side, every row divided by its norm first. Records made before this was measured lack it.
-    per_set: [set][field] -> singular values of the (D_i, K) matrix; only if there are several sets.
-    sub_embedding_information_abundance: [i][j], None where there is none; only with sub-embeddings and one set
-    (Section 4.1).
-    interaction_norms: [set][i][j] -> Frobenius norm of W_{i->j} (Section 5.3); only where the model has them.
-    """
-    matrices = model.side_by_side_matrices()
-    spectra = {
-        "side_by_side": [rounded(singular_values(matrix)) for matrix in matrices],
-        "row_normalised": [rounded(singular_values(F.normalize(matrix.detach(), dim=1))) for matrix in matrices],
-    }
-    if model.embedding.num_sets > 1:
-        spectra["per_set"] = [[rounded(singular_values(m)) for m in of_set] for of_set in model.embedding_matrices()]
-    if hasattr(model.interaction, "projections"):
-        norms = model.interaction_patterns().detach().cpu().numpy()
-        spectra["interaction_norms"] = [[rounded(row) for row in of_set] for of_set in norms]
-    if hasattr(model.interaction, "sub_embeddings") and model.embedding.num_sets == 1:
-        spectra["sub_embedding_information_abundance"] = [
-            [None if value is None else rounded(value) for value in of_field]
-            for of_field in sub_embedding_information_abundance(model)
-        ]
-    return spectra
-
-
-def sub_embedding_information_abundance(model: CTRModel) -> list[list[float | None]]:
-    """[i][j] -> IA(E_i^{->j}) of a model with one set, None where there is no sub-embedding (Section 4.1).
-
-    With E_i = Q R, R of at most K rows, E_i^{->j} has the singular values of what the same projection makes of R.
-    """
-    interaction = deepcopy(model.interaction).double()
-    small = [torch.linalg.qr(matrix.detach().double(), mode="r").R for matrix in model.embedding_matrices()[0]]
-    return [
-        [None if matrix is None else information_abundance(matrix) for matrix in of_field]
-        for of_field in interaction.sub_embeddings([small])[0]
-    ]
-
-
-def rounded(values, digits: int = 5):
-    """A number, or the numbers of an array as a list, to five significant digits."""
-    if np.ndim(values):
-        return [rounded(value, digits) for value in values]
-    return float(f"{values:.{digits}g}")
 
 
 def without_unset(values: dict) -> dict:
@@ -473,7 +514,7 @@ def provenance(device: str, seconds: float, cpu_seconds: float, result: Fit) -> 
         "date": time.strftime("%Y-%m-%d", time.gmtime()),
         "seconds": round(seconds, 2),
         "cpu_seconds": round(cpu_seconds, 2),
-        "training_seconds": round(sum(epoch.training_seconds for epoch in result.epochs), 2),
+        "training_seconds": round(result.training_seconds, 2),
         "peak_memory_mib": round((torch.cuda.max_memory_allocated(found) if on_cuda else peak_memory()) / 2**20),
     }
 

@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Iterable, Sequence
-from functools import cache, lru_cache
+from functools import lru_cache
 from html import escape as html_escape
 from importlib.metadata import requires
 from pathlib import Path
@@ -14,16 +14,17 @@ from pandas.api.typing import SeriesGroupBy
 from scipy import stats
 from sklearn.metrics import roc_auc_score
 
+from paper_code import measurement
 from paper_code.data import SYNTHETIC_LOGS, ClickLog
 from paper_code.experiments import PROFILES, find, project_path, seeds_of
 from paper_code.models import MODEL_LABELS, MODELS, base_embedding_size, build_model
 from paper_code.models.ctr_model import CTRModel
 from paper_code.published import STATISTICS, published_auc, published_dataset
-from paper_code.runs import DataConfig, RunRecord, data_config, load_data, sub_embedding_information_abundance
+from paper_code.runs import DataConfig, RunRecord, data_config, load_data
 from paper_code.spectra import (
     effective_rank_of,
     information_abundance_of,
-    random_matrix,
+    random_spectrum,
     singular_values,
     stable_rank_of,
 )
@@ -209,21 +210,10 @@ def of_sets(record: RunRecord) -> list[list[list[float]]]:
     return record.spectra.get("per_set", [record.spectra["side_by_side"]])
 
 
-@cache
-def random_spectrum(rows: int, columns: int, seed: int, row_normalised: bool = False) -> np.ndarray:
-    """Singular values of a random (rows, columns) matrix; kept, for the same ones are asked for again and again.
-
-    row_normalised: every row divided by its norm first.
-    """
-    matrix = random_matrix(rows, columns, seed)
-    return singular_values(matrix / np.linalg.norm(matrix, axis=1, keepdims=True) if row_normalised else matrix)
-
-
 def random_spectra(record: RunRecord, row_normalised: bool = False) -> list[np.ndarray]:
-    """[field] -> singular values of a random matrix of the shape of the field's, all sets side by side."""
+    """[field] -> `random_spectrum` of the shape of the field's matrix, all sets side by side."""
     size = record.config["embedding_size"] * record.config["num_sets"]
-    sizes = [field["cardinality"] for field in record.fields]
-    return [random_spectrum(rows, size, number, row_normalised) for number, rows in enumerate(sizes)]
+    return [random_spectrum(field["cardinality"], size, row_normalised) for field in record.fields]
 
 
 @lru_cache(maxsize=256)
@@ -353,7 +343,7 @@ def randomly_projected_abundance(record: RunRecord, seed: int | None = None) -> 
 
 def initial_sub_embedding_abundance(record: RunRecord) -> np.ndarray:
     """As `sub_embedding_abundance`, before training."""
-    found = np.array(sub_embedding_information_abundance(initial_model(record)), dtype=float)
+    found = np.array(measurement.sub_embedding_information_abundance(initial_model(record)), dtype=float)
     np.fill_diagonal(found, np.nan)
     return found
 

@@ -4,10 +4,11 @@ import ctypes
 import math
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from copy import deepcopy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -17,20 +18,29 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from tqdm import tqdm
 
-from paper_code.cuda_graph import WORTH, replayed
+from paper_code.cuda_graph import WORTH, Recording
 from paper_code.data.click_log import ClickLog, Split
-from paper_code.deferral import WINDOW, deferred, is_large
+from paper_code.deferral import WINDOW, deferred, is_large, tables_of
+from paper_code.weight_average import WeightAverage
 
 EVALUATION_BATCH = 8192
-LOSS_POINTS_PER_EPOCH = 10
+LOSS_POINTS = 10
 
 
 @dataclass(frozen=True)
 class TrainingConfig:
     """The paper's protocol: Adam with coupled weight decay, early stopping on validation AUC.
 
+    embedding_weight_decay: that of embedding tables and of linear terms per value; None: as all else.
+    patience: epochs without a new best validation AUC.
+    looks_per_epoch: how often validation AUC is looked at, at equal distances; None: once, at the end.
+    averaging: score the exponential average of the weights in place of the weights, see `WeightAverage`; its decay per
+    step; None: the weights.
+    measured_epoch: an epoch at whose end every run is measured, so that runs can be compared at equal epochs; training
+    goes on at least to it. None: no such epoch.
     decoupled: AdamW, whose decay is apart from the gradient and its normalisation.
     shuffle: read the training rows in a new order in every epoch; the authors' code reads them in the same.
+    dropout_seed: of the dropout; None: the run's.
     mixed_precision: multiply matrices in bfloat16 while training; weights, loss and evaluation stay in float32.
     """
 
@@ -42,37 +52,73 @@ class TrainingConfig:
     decoupled: bool = False
     shuffle: bool = False
     mixed_precision: bool = False
+    embedding_weight_decay: float | None = None
+    looks_per_epoch: int | None = None
+    averaging: float | None = None
+    measured_epoch: int | None = None
+    dropout_seed: int | None = None
 
     def __post_init__(self) -> None:
-        for name in ("batch_size", "patience", "max_epochs"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}, expected at least 1")
-        if not (self.learning_rate > 0 and self.weight_decay >= 0):
-            raise ValueError(
-                f"learning_rate is {self.learning_rate} and weight_decay {self.weight_decay}, "
-                "expected a positive number and one that is not negative"
-            )
+        for name in ("batch_size", "patience", "max_epochs", "looks_per_epoch", "measured_epoch"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"{name} is {value}, expected at least 1")
+        if not 0 < self.learning_rate < math.inf:
+            raise ValueError(f"learning_rate is {self.learning_rate}, expected a positive number")
+        for name in ("weight_decay", "embedding_weight_decay"):
+            value = getattr(self, name)
+            if value is not None and not 0 <= value < math.inf:
+                raise ValueError(f"{name} is {value}, expected a number that is not negative")
+        if self.averaging is not None and not 0 < self.averaging < 1:
+            raise ValueError(f"averaging is {self.averaging}, expected a number between 0 and 1, such as 0.999")
+
+    @property
+    def looks(self) -> int:
+        """At the validation rows, per epoch."""
+        return self.looks_per_epoch or 1
 
 
 @dataclass(frozen=True)
 class Epoch:
-    """One epoch: mean training loss (of tenths of the epoch in order), validation scores, seconds, measurements."""
+    """A whole epoch: mean training loss (of its tenths in order), validation scores at its end, measurements.
+
+    raw_validation_auc: of the weights themselves where their average is scored.
+    """
 
     training_loss: list[float]
     validation_auc: float
     validation_log_loss: float
     training_seconds: float
     measurements: dict = field(default_factory=dict)
+    raw_validation_auc: float | None = None
 
 
 @dataclass(frozen=True)
 class Fit:
-    """What training gives: every epoch, the best one (counted from 1) and its test scores."""
+    """What training gives.
+
+    epochs: the whole ones; training may have stopped within a further one. looks: validation AUC at every look.
+    best_look: the first of the highest, counted from 1. training_seconds: of all steps.
+    test_auc, test_log_loss: at the best look. raw_test_auc, raw_weights: likewise, of the weights themselves where
+    their average is scored. measured: at the end of the config's measured_epoch: test_auc, and what `measure` gave for
+    the scored model and, as "raw", for the weights themselves where their average is scored.
+    """
 
     epochs: list[Epoch]
-    best_epoch: int
+    looks: list[float]
+    best_look: int
+    looks_per_epoch: int
+    training_seconds: float
     test_auc: float
     test_log_loss: float
+    raw_test_auc: float | None = None
+    raw_weights: dict | None = None
+    measured: dict | None = None
+
+    @property
+    def best_epoch(self) -> int:
+        """The epoch, from 1, in which the best look was taken."""
+        return math.ceil(self.best_look / self.looks_per_epoch)
 
 
 def find_device(device: str = "auto") -> torch.device:
@@ -104,16 +150,18 @@ def fit(
     device: str = "auto",
     penalty: nn.Module | None = None,
     after_epoch: Callable[[nn.Module], dict] | None = None,
+    measure: Callable[[nn.Module], dict] | None = None,
     progress: bool = False,
 ) -> Fit:
-    """Train `model` until validation AUC has not risen for `patience` epochs; leave it at its best epoch.
+    """Train `model` until validation AUC has not risen for `patience` epochs; leave it as it was at its best look.
 
     The training rows are read in the order of the split, the same in every epoch, as in the authors' code, unless the
     config has them shuffled. The seed decides that and the dropout: with the same seed, machine and number of threads
     the result is the same, bit for bit.
     penalty: called with the model and the ids of every step, added to its loss, and trained with the model; the losses
     reported are without it.
-    after_epoch: called with the model after every epoch; what it returns is kept in that epoch's measurements.
+    after_epoch: called with the scored model after every epoch; what it returns is kept in that epoch's measurements.
+    measure: called at the end of the config's measured_epoch, see `Fit`.
     Changes settings of the process, see `set_up_process`.
     Raises ValueError if a part of the split has no clicks or nothing else, FloatingPointError if the loss diverges.
     """
@@ -124,99 +172,182 @@ def fit(
     model.to(device)
     if penalty is not None:
         penalty.to(device)
-    optimizer = make_optimizer(model, penalty, config)
+    average = WeightAverage(model, config.averaging) if config.averaging else None
+    scored = average.model if average else model
+    trainer = Trainer(model, penalty, make_optimizer(model, penalty, config), ids, labels, device, config, average)
     train_rows = torch.from_numpy(split.train).to(ids.device)
     shuffler = torch.Generator().manual_seed(seed)
-    epochs, best_auc, best_epoch, best_weights = [], -math.inf, 0, None
-    with seeded(device, seed), tqdm(unit=" batches", disable=not progress) as bar:
-        while len(epochs) - best_epoch < config.patience and len(epochs) < config.max_epochs:
-            started = time.perf_counter()
+    looks_per_epoch = min(config.looks, len(batches_of(train_rows, config.batch_size)))
+    epochs, looks, best_look, best_weights, raw_weights, measured = [], [], 0, None, None, None
+    seconds_before = seconds = 0.0
+
+    def scores_of(part: str, of: nn.Module) -> tuple[float, float]:
+        logits = predict(of, ids, getattr(split, part), device)
+        if not np.isfinite(logits).all():
+            raise FloatingPointError(
+                f"the model's output is not finite in epoch {len(epochs) + 1}; "
+                f"learning_rate={config.learning_rate} may be too high"
+            )
+        return scores(log.labels[getattr(split, part)], logits)
+
+    def going_on() -> bool:
+        if config.measured_epoch and len(epochs) < config.measured_epoch:
+            return len(epochs) < config.max_epochs
+        return len(looks) - best_look < config.patience * looks_per_epoch and len(epochs) < config.max_epochs
+
+    with seeded(device, seed if config.dropout_seed is None else config.dropout_seed), progress_bar(progress) as bar:
+        while going_on():
             if config.shuffle:
                 train_rows = train_rows[torch.randperm(len(train_rows), generator=shuffler).to(ids.device)]
-            batches = train_rows.split(config.batch_size)
-            losses = train_epoch(model, penalty, optimizer, ids, labels, batches, device, bar, config.mixed_precision)
-            seconds = time.perf_counter() - started
-            if not np.isfinite(losses).all():
-                step = int(np.flatnonzero(~np.isfinite(losses))[0]) + 1
-                raise FloatingPointError(
-                    f"the training loss is {losses[step - 1]} at step {step} of epoch {len(epochs) + 1}; "
-                    f"learning_rate={config.learning_rate} may be too high"
-                )
-            logits = predict(model, ids, split.validation, device)
-            if not np.isfinite(logits).all():
-                raise FloatingPointError(
-                    f"the model's output is not finite after epoch {len(epochs) + 1}; "
-                    f"learning_rate={config.learning_rate} may be too high"
-                )
-            auc, validation_loss = scores(log.labels[split.validation], logits)
-            measurements = after_epoch(model) if after_epoch else {}
-            tenths = [float(part.mean()) for part in np.array_split(losses, min(LOSS_POINTS_PER_EPOCH, len(losses)))]
-            epochs.append(Epoch(tenths, auc, validation_loss, seconds, measurements))
-            bar.set_postfix_str(f"epoch {len(epochs)}, loss {losses.mean():.4f}, validation AUC {auc:.4f}")
-            if auc > best_auc:
-                best_auc, best_epoch, best_weights = auc, len(epochs), deepcopy(model.state_dict())
+            losses = []
+            for batches in parts(batches_of(train_rows, config.batch_size), looks_per_epoch):
+                started = time.perf_counter()
+                losses.extend(trainer.train(batches, bar))
+                seconds += time.perf_counter() - started
+                if not np.isfinite(losses).all():
+                    step = int(np.flatnonzero(~np.isfinite(losses))[0]) + 1
+                    raise FloatingPointError(
+                        f"the training loss is {losses[step - 1]} at step {step} of epoch {len(epochs) + 1}; "
+                        f"learning_rate={config.learning_rate} may be too high"
+                    )
+                auc, validation_loss = scores_of("validation", scored)
+                looks.append(auc)
+                bar.set_postfix_str(f"look {len(looks)}, loss {np.mean(losses):.4f}, validation AUC {auc:.4f}")
+                if best_look == 0 or auc > looks[best_look - 1]:
+                    best_look, best_weights = len(looks), deepcopy(scored.state_dict())
+                    raw_weights = deepcopy(model.state_dict()) if average else None
+                if len(looks) % looks_per_epoch and not going_on():
+                    break
+            else:
+                tenths = [float(np.mean(part)) for part in np.array_split(losses, min(LOSS_POINTS, len(losses)))]
+                measurements = after_epoch(scored) if after_epoch else {}
+                raw_auc = scores_of("validation", model)[0] if average else None
+                epochs.append(Epoch(tenths, auc, validation_loss, seconds - seconds_before, measurements, raw_auc))
+                seconds_before = seconds
+                if len(epochs) == config.measured_epoch:
+                    measured = {"test_auc": scores_of("test", scored)[0]} | (measure(scored) if measure else {})
+                    if average:
+                        raw = {"test_auc": scores_of("test", model)[0]} | (measure(model) if measure else {})
+                        measured["raw"] = raw
+        raw_test_auc = None
+        if average:
+            model.load_state_dict(raw_weights)
+            raw_test_auc = scores_of("test", model)[0]
         model.load_state_dict(best_weights)
-        test_auc, test_loss = scores(log.labels[split.test], predict(model, ids, split.test, device))
-    return Fit(epochs, best_epoch, test_auc, test_loss)
+        test_auc, test_loss = scores_of("test", model)
+    return Fit(
+        epochs, looks, best_look, looks_per_epoch, seconds, test_auc, test_loss, raw_test_auc, raw_weights, measured
+    )
+
+
+def refitted_auc(
+    model: nn.Module, log: ClickLog, split: Split, config: TrainingConfig, *, seed: int, device: str = "auto"
+) -> float:
+    """Test AUC of the model after one more epoch from its weights as they are, those that are frozen aside.
+
+    The optimizer starts anew; all else is as the config has it. The model is changed.
+    """
+    once = replace(config, max_epochs=1, looks_per_epoch=None, measured_epoch=None)
+    return fit(model, log, split, once, seed=seed, device=device).test_auc
 
 
 def make_optimizer(model: nn.Module, penalty: nn.Module | None, config: TrainingConfig) -> torch.optim.Adam:
-    """The protocol's optimizer of all parameters, which are already where they are trained."""
+    """The protocol's optimizer of all parameters that are not frozen, which are already where they are trained.
+
+    If embeddings have a weight decay of their own, the first of two groups has the weights of `tables_of` the model.
+    """
     parameters = [*model.parameters(), *(penalty.parameters() if penalty is not None else [])]
-    algorithm = torch.optim.AdamW if config.decoupled else torch.optim.Adam
+    parameters = [parameter for parameter in parameters if parameter.requires_grad]
     on_gpu = parameters[0].is_cuda  # where its steps may be part of a CUDA graph
+    if config.embedding_weight_decay is not None:
+        of_values = {table.weight for table in tables_of(model)}
+        parameters = [
+            {"params": [p for p in parameters if p in of_values], "weight_decay": config.embedding_weight_decay},
+            {"params": [p for p in parameters if p not in of_values]},
+        ]
+    algorithm = torch.optim.AdamW if config.decoupled else torch.optim.Adam
     options = {"lr": config.learning_rate, "weight_decay": config.weight_decay}
     return algorithm(parameters, **options, fused=True, capturable=on_gpu)
 
 
-def train_epoch(
-    model: nn.Module,
-    penalty: nn.Module | None,
-    optimizer: torch.optim.Optimizer,
-    ids: Tensor,
-    labels: Tensor,
-    batches: tuple[Tensor, ...],
-    device: torch.device,
-    bar: tqdm,
-    mixed_precision: bool = False,
-) -> np.ndarray:
-    """One pass over the batches of row numbers; the loss of every step, without the penalty.
+class Trainer:
+    """Takes training steps of a model, and of a penalty beside its loss if there is one.
 
-    Faster with the same bits: large tables on a CPU are updated in windows (`paper_code.deferral`), and where all is on
-    a GPU the step is recorded and replayed (`paper_code.cuda_graph`), unless there is a penalty, which may wait for it.
+    Faster with the same bits, but for one unit in the last place in tables of one column: large tables on a CPU are
+    updated in windows (`paper_code.deferral`), unless the weights are averaged after every step, for which every row
+    has to be up to date; and where all is on a GPU the step is recorded and replayed (`paper_code.cuda_graph`), unless
+    there is a penalty that waits for the GPU.
     """
-    model.train()
-    if len(batches) > 1 and len(batches[-1]) == 1:
-        batches = batches[:-1]  # batch normalisation has no variance over one row
-    of_members = getattr(model, "member_logits", lambda batch: model(batch).unsqueeze(1))
 
-    def step(rows: Tensor, batch: Tensor) -> Tensor:
-        batch = batch.to(device)
-        with torch.autocast(device.type, torch.bfloat16, enabled=mixed_precision):
-            logits = of_members(batch)
-        if mixed_precision:
-            logits = logits.float()
-        loss = cross_entropy(logits, labels[rows].to(device, logits.dtype))
-        optimizer.zero_grad()
-        (loss if penalty is None else loss + penalty(model, batch)).backward()
-        optimizer.step()
-        return loss.detach() / logits.shape[1]
+    def __init__(
+        self,
+        model: nn.Module,
+        penalty: nn.Module | None,
+        optimizer: torch.optim.Optimizer,
+        ids: Tensor,
+        labels: Tensor,
+        device: torch.device,
+        config: TrainingConfig,
+        average: WeightAverage | None = None,
+    ):
+        self.model, self.penalty, self.optimizer, self.average = model, penalty, optimizer, average
+        self.ids, self.labels, self.device = ids, labels, device
+        self.mixed_precision = config.mixed_precision
+        self.member_logits = getattr(model, "member_logits", lambda batch: model(batch).unsqueeze(1))
+        can_record = ids.is_cuda and (penalty is None or not getattr(penalty, "waits", True))
+        self.recording = Recording(lambda rows: self.step(rows, ids[rows])) if can_record else None
+        self.defers = average is None and is_large(model, device)
 
-    losses = []
-    if ids.is_cuda and penalty is None and len(batches) >= WORTH:
-        for loss in replayed(lambda rows: step(rows, ids[rows]), batches):
+    def train(self, batches: Sequence[Tensor], bar: tqdm) -> np.ndarray:
+        """One step for each of the batches of row numbers; the loss of every step, without the penalty."""
+        self.model.train()
+        losses = []
+        for loss in self.losses(batches):
             losses.append(loss)
+            if self.average is not None:
+                self.average.update()
             bar.update()
-    else:
-        defer = is_large(model, device)
+        return torch.stack(losses).cpu().numpy()
+
+    def losses(self, batches: Sequence[Tensor]) -> Iterator[Tensor]:
+        if self.recording and (self.recording.graph or len(batches) >= WORTH):
+            yield from self.recording(batches)
+            return
         for first in range(0, len(batches), WINDOW):
             window = batches[first : first + WINDOW]
-            ids_of_window = [ids[rows] for rows in window]
-            with deferred(model, optimizer, ids_of_window) if defer else nullcontext(ids_of_window) as inputs:
+            of_window = [self.ids[rows] for rows in window]
+            with deferred(self.model, self.optimizer, of_window) if self.defers else nullcontext(of_window) as inputs:
                 for rows, batch in zip(window, inputs, strict=True):
-                    losses.append(step(rows, batch))
-                    bar.update()
-    return torch.stack(losses).cpu().numpy()
+                    yield self.step(rows, batch)
+
+    def step(self, rows: Tensor, batch: Tensor) -> Tensor:
+        batch = batch.to(self.device)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.mixed_precision):
+            logits = self.member_logits(batch)
+        if self.mixed_precision:
+            logits = logits.float()
+        loss = cross_entropy(logits, self.labels[rows].to(self.device, logits.dtype))
+        self.optimizer.zero_grad()
+        (loss if self.penalty is None else loss + self.penalty(self.model, batch)).backward()
+        self.optimizer.step()
+        return loss.detach() / logits.shape[1]
+
+
+def batches_of(rows: Tensor, batch_size: int) -> tuple[Tensor, ...]:
+    """The row numbers in batches. A last batch of one row, over which batch normalisation has no variance, is left
+    out."""
+    batches = rows.split(batch_size)
+    return batches[:-1] if len(batches) > 1 and len(batches[-1]) == 1 else batches
+
+
+def parts(batches: Sequence[Tensor], number: int) -> Iterator[Sequence[Tensor]]:
+    """The batches in so many parts of nearly equal length."""
+    ends = np.linspace(0, len(batches), number + 1).round().astype(int)
+    return (batches[start:end] for start, end in pairwise(ends))
+
+
+def progress_bar(shown: bool) -> tqdm:
+    return tqdm(unit=" batches", disable=not shown)
 
 
 def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:

@@ -21,7 +21,7 @@ from paper_code.models import MODEL_LABELS, base_embedding_size, build_model
 from paper_code.published import published_auc
 from paper_code.regularizers import RegularizerConfig
 from paper_code.runs import DataConfig, RunConfig, RunRecord, measure
-from paper_code.spectra import random_matrix
+from paper_code.spectra import random_spectrum
 from paper_code.tables import initial_sub_embedding_abundance, randomly_projected_abundance, sub_embedding_abundance
 
 CARDINALITIES = {"late": 300, "few": 4, "middle": 40, "many": 120, "some": 9}
@@ -131,8 +131,7 @@ def abundance(of):
 
 
 def random_abundance(columns: int) -> np.ndarray:
-    matrices = (random_matrix(d, columns, number) for number, d in enumerate(CARDINALITIES.values()))
-    return abundance([torch.from_numpy(matrix) for matrix in matrices])
+    return abundance([random_spectrum(d, columns).tolist() for d in CARDINALITIES.values()])
 
 
 # What all figures have in common

@@ -121,22 +121,24 @@ def test_times_in_units_that_fit(seconds, text):
 def test_steps_are_those_of_training(monkeypatch):
     """The run's own batches, optimiser and penalty, for as many steps as the time says."""
     seen = []
-    true_epoch = cost.train_epoch
 
-    def watched(model, penalty, optimizer, ids, labels, batches, device, bar, precision):
-        seen.append((type(optimizer).__name__, penalty is not None, precision, [len(batch) for batch in batches]))
-        assert all(int(ids[:, field].max()) < size for field, size in enumerate(CARDINALITIES))
-        return true_epoch(model, penalty, optimizer, ids, labels, batches, device, bar, precision)
+    class Watched(cost.Trainer):
+        def train(self, batches, bar):
+            optimizer, precision = type(self.optimizer).__name__, self.mixed_precision
+            averages = self.average is not None
+            seen.append((optimizer, self.penalty is not None, precision, averages, [len(batch) for batch in batches]))
+            assert all(int(self.ids[:, field].max()) < size for field, size in enumerate(CARDINALITIES))
+            return super().train(batches, bar)
 
-    monkeypatch.setattr(cost, "train_epoch", watched)
+    monkeypatch.setattr(cost, "Trainer", Watched)
     config = config_of(model="dcnv2", size=2)
     config = replace(
         config,
-        training=replace(config.training, decoupled=True, mixed_precision=True),
+        training=replace(config.training, decoupled=True, mixed_precision=True, averaging=0.9),
         regularizer=RegularizerConfig("unitary", 1e-5),
     )
     assert 0 < seconds_per_step(config, CARDINALITIES, "cpu", at_least=0) < 10
-    assert seen == [("AdamW", True, True, [100] * 2), ("AdamW", True, True, [100] * 16)]
+    assert seen == [("AdamW", True, True, True, [100] * 2), ("AdamW", True, True, True, [100] * 16)]
 
 
 # The command
@@ -146,7 +148,7 @@ def test_steps_are_those_of_training(monkeypatch):
 def dry_run(monkeypatch, tmp_path, capsys):
     """`paper-code sweep scalability --dry-run` at a tiny profile, of which one run is stored."""
     training = TrainingConfig(batch_size=100, max_epochs=2)
-    monkeypatch.setitem(PROFILES, "tiny", Profile(900, 100, (1,), (0, 1), {"hidden": (4,)}, training, True))
+    monkeypatch.setitem(PROFILES, "tiny", Profile(900, 100, (1,), (0, 1), {"hidden": (4,)}, training))
     monkeypatch.setattr(cli, "project_path", lambda path: tmp_path / "book")
     monkeypatch.setattr(cli, "sweep", lambda *_, **__: pytest.fail("trains"))
     stored = cli.run_configs("scalability", "criteo_like", "tiny", seeds=[0])[0]

@@ -11,7 +11,7 @@ from tqdm import tqdm
 from paper_code import training
 from paper_code.models import MODELS, build_model
 from paper_code.models.layers import Chosen, WideProduct
-from paper_code.training import TrainingConfig, make_optimizer, seeded, train_epoch
+from paper_code.training import Trainer, TrainingConfig, make_optimizer, seeded
 
 CARDINALITIES = [700, 3, 150, 40]
 ROWS, BATCH = 40 * 32 + 7, 32  # the last batch is short
@@ -28,10 +28,8 @@ def trained(model: str, num_sets: int, config: TrainingConfig, worth: int) -> li
     optimizer = make_optimizer(built, None, config)
     batches = torch.arange(ROWS, device=GPU).split(BATCH)
     with patch.object(training, "WORTH", worth), seeded(GPU, 0), tqdm(disable=True) as bar:
-        losses = [
-            train_epoch(built, None, optimizer, ids, labels, batches, GPU, bar, config.mixed_precision)
-            for _ in range(2)
-        ]
+        trainer = Trainer(built, None, optimizer, ids, labels, GPU, config)
+        losses = [trainer.train(batches, bar) for _ in range(2)]
     moments = [value for state in optimizer.state.values() for value in state.values()]
     return [*map(torch.from_numpy, losses), *built.state_dict().values(), *moments]
 

@@ -4,11 +4,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from tqdm import tqdm
 
-from paper_code import deferral, training
+from paper_code import deferral
 from paper_code.deferral import deferred, is_large
 from paper_code.models import build_model
 from paper_code.models.embedding import MultiEmbedding
+from paper_code.training import Trainer, TrainingConfig
 
 CARDINALITIES = [700, 3, 150]
 CPU = torch.device("cpu")
@@ -142,7 +144,7 @@ def test_large_are_tables_beyond_the_cache_on_a_cpu():
 
 
 def test_training_defers_what_is_large(monkeypatch):
-    """An epoch of `train_epoch` gives the same bits whether it defers or not."""
+    """An epoch of a `Trainer` gives the same bits whether it defers or not."""
     batches, found = random_batches(40), []
     ids, labels = torch.cat(batches), torch.arange(40 * 32) % 2
     for large in (1, 2**40):
@@ -151,7 +153,7 @@ def test_training_defers_what_is_large(monkeypatch):
         optimizer = torch.optim.Adam(model.parameters(), weight_decay=1e-3, fused=True)
         torch.manual_seed(0)
         rows = torch.arange(len(ids)).split(32)
-        with training.tqdm(disable=True) as bar:
-            losses = training.train_epoch(model, None, optimizer, ids, labels, rows, CPU, bar)
+        with tqdm(disable=True) as bar:
+            losses = Trainer(model, None, optimizer, ids, labels, CPU, TrainingConfig()).train(rows, bar)
         found.append([torch.from_numpy(losses), *state(model, optimizer)])
     assert all(torch.equal(dense, ours) for dense, ours in zip(*found, strict=True))

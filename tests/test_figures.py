@@ -15,7 +15,7 @@ from scipy import stats
 from paper_code.figures import abundance_figure, save_figure, scalability_figure, spectra_figure, toy_figure
 from paper_code.models import build_model
 from paper_code.runs import DataConfig, RunConfig, RunRecord
-from paper_code.spectra import random_matrix, singular_values
+from paper_code.spectra import random_spectrum, singular_values
 from paper_code.toy import ToyResult
 
 CARDINALITIES = {"late": 300, "few": 4, "middle": 40}
@@ -58,10 +58,6 @@ def learned_values(seed: int) -> list[np.ndarray]:
     """Singular values of every field, largest first, for the collapse figures."""
     generator = np.random.default_rng(seed)
     return [np.sort(generator.uniform(0, 5, min(d, SIZE)))[::-1] for d in CARDINALITIES.values()]
-
-
-def random_values(number: int, cardinality: int) -> np.ndarray:
-    return np.linalg.svd(random_matrix(cardinality, SIZE, seed=number), compute_uv=False)
 
 
 def auc(model: str, embedding: str, scale: int, seed: int) -> float:
@@ -253,7 +249,7 @@ def test_the_abundance_figure_shows_learned_beside_random_by_cardinality(collaps
     (axes,) = figure.axes
     assert [label.get_text() for label in axes.get_xticklabels()] == ["few (4)", "middle (40)", "late (300)"]
     learned = np.array([[v.sum() / v.max() for v in learned_values(seed)] for seed in range(3)])  # (seeds, fields)
-    random = [random_values(n, d) for n, d in enumerate(CARDINALITIES.values())]
+    random = [random_spectrum(d, SIZE) for d in CARDINALITIES.values()]
     random = np.array([v.sum() / v.max() for v in random])
     for column, expected in (("learned", learned), ("random", np.tile(random, (3, 1)))):
         wide = data.pivot(index="seed", columns="field", values=column)[list(CARDINALITIES)]
@@ -285,7 +281,7 @@ def test_the_spectra_figure_shows_the_first_seeds_normalised_singular_values(col
     kinds = ["learned", "at initialisation", "random, same shapes"]
     assert [axes.get_title() for axes in panels] == kinds
     assert colorbar.get_ylabel() == "cardinality of the field"
-    random = [random_values(n, d) for n, d in enumerate(CARDINALITIES.values())]
+    random = [random_spectrum(d, SIZE) for d in CARDINALITIES.values()]
     initial = [singular_values(m) for m in build_model("dcnv2", CARDINALITIES.values(), SIZE).side_by_side_matrices()]
     for axes, kind, values in zip(panels, kinds, (learned_values(0), initial, random), strict=True):
         for line, field, of_field in zip(axes.lines, CARDINALITIES, values, strict=True):

@@ -7,7 +7,7 @@ from paper_code.claims import optimizer_claims, with_training
 from paper_code.experiments import WEIGHT_DECAYS, records_of, run_configs
 from paper_code.figures import optimizer_figure, optimizer_lines
 from paper_code.runs import RunRecord
-from paper_code.spectra import random_matrix, singular_values
+from paper_code.spectra import random_spectrum
 from paper_code.tables import law_correlations, optimizer_summary, optimizer_table
 
 
@@ -31,8 +31,8 @@ def chosen(records, model, sets, decay, decoupled=False) -> list[RunRecord]:
 
 def share_of_random(record: RunRecord) -> float:
     shares = []
-    for number, (field, values) in enumerate(zip(record.fields, record.spectra["side_by_side"], strict=True)):
-        random = singular_values(random_matrix(field["cardinality"], record.config["embedding_size"], number))
+    for field, values in zip(record.fields, record.spectra["side_by_side"], strict=True):
+        random = random_spectrum(field["cardinality"], record.config["embedding_size"])
         shares.append(sum(values) / max(values) / (random.sum() / random.max()))
     return float(np.mean(shares))
 

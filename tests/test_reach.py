@@ -39,7 +39,7 @@ from paper_code.reach import (
 )
 from paper_code.regularizers import RegularizerConfig
 from paper_code.runs import RunConfig, RunRecord, RunStore
-from paper_code.spectra import information_abundance, random_matrix
+from paper_code.spectra import random_information_abundance
 
 CARDINALITIES = [20, 30, 40, 60, 80]
 OFFSETS = [-0.05, 0.2, -0.05, -0.08, -0.02]  # of the fields' shares of random from their mean
@@ -53,11 +53,6 @@ CLAIMS = {
     "newer": newer_claims,
 }
 YES, PARTLY, NO, NOT_TESTED = "reproduced", "partly reproduced", "not reproduced", "not tested"
-
-
-@cache
-def abundance_of_random(cardinality: int, size: int, number: int) -> float:
-    return information_abundance(random_matrix(cardinality, size, number))
 
 
 def singular_values_of(abundance: float, count: int) -> list[float]:
@@ -75,8 +70,8 @@ def make_record(
     """
     size, seed = config.embedding_size * config.num_sets, config.seed
     learned = [
-        (share + offset) * abundance_of_random(d, size, number)
-        for number, (d, offset) in enumerate(zip(CARDINALITIES, OFFSETS, strict=True))
+        (share + offset) * random_information_abundance(d, size)
+        for d, offset in zip(CARDINALITIES, OFFSETS, strict=True)
     ]
     spectra = [singular_values_of(value, min(d, size)) for value, d in zip(learned, CARDINALITIES, strict=True)]
     rank = law * np.argsort(np.argsort(learned))
@@ -138,8 +133,8 @@ def share_of(record: RunRecord) -> float:
     """Of random, mean over the fields, from the definition."""
     size = record.config["embedding_size"] * record.config["num_sets"]
     return mean(
-        sum(values) / max(values) / abundance_of_random(field["cardinality"], size, number)
-        for number, (field, values) in enumerate(zip(record.fields, record.spectra["side_by_side"], strict=True))
+        sum(values) / max(values) / random_information_abundance(field["cardinality"], size)
+        for field, values in zip(record.fields, record.spectra["side_by_side"], strict=True)
     )
 
 

@@ -1,5 +1,8 @@
 """Information abundance and its relatives keep the laws of Definition 1 on matrices of known spectrum."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -12,8 +15,9 @@ from paper_code.spectra import (
     energy_dimensions_of,
     information_abundance,
     information_abundance_of,
-    random_matrix,
+    random_information_abundance,
     random_singular_values,
+    random_spectrum,
     singular_values,
     stable_rank,
     stable_rank_of,
@@ -228,16 +232,55 @@ def test_what_is_no_spectrum_is_refused(of, values):
         of(np.array(values, dtype=float))
 
 
-def test_a_random_matrix_is_hardly_collapsed():
+@pytest.mark.parametrize("row_normalised", [False, True])
+@pytest.mark.parametrize(("rows", "columns"), [(4, 10), (10, 10), (60, 4), (900, 20), (2, 2)])
+def test_the_random_spectrum_is_the_mean_of_matrices_drawn(rows, columns, row_normalised):
+    """Of other draws, within five standard errors: its information abundance is the mean of those of the draws."""
+    matrices = np.random.default_rng(1).standard_normal((1000, rows, columns))
+    if row_normalised:
+        matrices /= np.sqrt((matrices**2).sum(axis=2, keepdims=True))
+    values = np.linalg.svd(matrices, compute_uv=False)
+    abundances = values.sum(axis=1) / values[:, 0]
+    found = random_spectrum(rows, columns, row_normalised)
+    assert found.shape == (min(rows, columns),)
+    assert found[0] == 1
+    draws = min(10_000, np.ceil(1_000_000 / (rows * columns)))
+    error = abundances.std() * np.sqrt(1 / draws + 1 / 1000)
+    assert abs(found.sum() - abundances.mean()) < 5 * error
+    if not row_normalised:
+        assert random_information_abundance(rows, columns) == pytest.approx(found.sum())
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(2, 2), (4, 10), (10, 10), (200, 10), (100, 100), (10_000, 100)])
+def test_the_draws_of_the_random_spectrum_are_enough(rows, columns):
+    """The standard error of its information abundance is below half a per cent."""
+    draws = min(10_000, np.ceil(1_000_000 / (rows * columns)))
+    values = random_singular_values(rows, columns, 50, seed=3)
+    abundances = values.sum(axis=1) / values[:, 0]
+    assert abundances.std() / np.sqrt(draws) < 0.005 * abundances.mean()
+
+
+def test_a_random_matrix_is_hardly_collapsed_and_the_more_rows_the_less():
     """Definition 1's comparison: the spectrum of a tall random matrix is flat, so the measures are close to K."""
-    matrix = random_matrix(20_000, 10, seed=0)
-    assert matrix.shape == (20_000, 10)
-    assert np.array_equal(matrix, random_matrix(20_000, 10, seed=0))
-    assert not np.array_equal(matrix, random_matrix(20_000, 10, seed=1))
-    assert 9.5 < information_abundance(matrix) <= 10
-    # uniform on (-1, 1): mean 0 and variance 1/3; four standard errors of 200,000 entries
-    assert abs(matrix.mean()) < 4 * (1 / 3 / matrix.size) ** 0.5
-    assert abs(matrix.var() - 1 / 3) < 4 * (4 / 45 / matrix.size) ** 0.5
+    found = [random_information_abundance(rows, 10) for rows in (10, 100, 1000, 20_000, 10_000_000)]
+    assert found == sorted(found)
+    assert 9.5 < found[3] < found[4] <= 10
+
+
+def test_all_who_ask_for_a_random_spectrum_get_one_array_that_cannot_be_changed():
+    assert random_spectrum(30, 5) is random_spectrum(30, 5)
+    with pytest.raises(ValueError, match="read-only"):
+        random_spectrum(30, 5)[0] = 2
+
+
+def test_measures_of_singular_values_and_random_matrices_need_no_torch():
+    code = (
+        "import sys; from paper_code.spectra import information_abundance_of, random_spectrum\n"
+        "print(information_abundance_of(random_spectrum(50, 4)), 'torch' in sys.modules)"
+    )
+    found = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split()
+    assert 1 < float(found[0]) < 4
+    assert found[1] == "False"
 
 
 @pytest.mark.parametrize("step", [1, 3, 7, 40, 400, 1000])

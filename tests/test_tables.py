@@ -6,9 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from paper_code.measurement import measure, sub_embedding_information_abundance
 from paper_code.models import MODELS, build_model
 from paper_code.regularizers import RegularizerConfig
-from paper_code.runs import DataConfig, RunConfig, RunRecord, measure, sub_embedding_information_abundance
+from paper_code.runs import DataConfig, RunConfig, RunRecord
 from paper_code.spectra import information_abundance
 from paper_code.tables import (
     auc_table,

@@ -30,9 +30,9 @@ from paper_code.experiments import (
     PROFILES,
     RESULTS_FOLDER,
     find,
-    seeds_of,
     stored_records,
     toy_results,
+    toy_seeds,
     trials,
 )
 from paper_code.tables import html_table, log_label
@@ -69,7 +69,7 @@ def ledger(
     Appendix B are computed anew.
     """
     settings = find("profile", profile, PROFILES)
-    claims = [toy_claim(*toy_results(profile, seeds)), appendix_b_claim(appendix_b_table(seeds_of(profile, seeds)))]
+    claims = [toy_claim(*toy_results(profile, seeds)), appendix_b_claim(appendix_b_table(toy_seeds(profile, seeds)))]
     prepared = datasets[0] not in SYNTHETIC_LOGS
     for experiment, function, further, on_both in OF_RECORDS:
         if prepared and experiment in OF_GENERATORS:

@@ -15,16 +15,9 @@ from pyarrow import csv
 from tqdm import tqdm
 
 from paper_code.data.click_log import ClickLog, Field, load_click_log, replaced_folder, split_rows, write_description
-from paper_code.data.encoding import (
-    ArrayFile,
-    LogFormat,
-    TokenCoder,
-    abbreviated,
-    codes_to_ids,
-    full_disk_explained,
-    in_background,
-)
+from paper_code.data.encoding import ArrayFile, TokenCoder, codes_to_ids, full_disk_explained
 from paper_code.data.in_memory import check_both_classes, check_outside
+from paper_code.data.rows import LogFormat, abbreviated, in_background
 
 SEPARATORS = (",", "\t", ";", "|")
 BATCH_ROWS, SLICE_ROWS = 1 << 16, 1 << 18
@@ -113,7 +106,7 @@ def prepare_table(
                 if len(paths) == 1:
                     counted[split_rows(ids.rows, split_seed).train] = True
                     source["split_seed"] = split_seed
-            sizes = codes_to_ids(ids, coder, layout, counted, threshold, progress)
+            sizes = codes_to_ids(ids, coder, layout, counted, threshold, progress=progress)
         arrays = (np.load(new / file, mmap_mode="r") for file in ("ids.npy", "labels.npy"))
         given_split = {"parts": tuple(parts)} if len(paths) == 3 else {}
         log = ClickLog(name, tuple(map(Field, fields, sizes)), *arrays, threshold, source, **given_split)

@@ -1,116 +1,90 @@
-"""The matrices in a module, a mapping or a file, read block by block.
+"""The arrays in a file or a folder, recognised by content and read block by block.
 
 Files come from strangers: no pickle is executed, and what a file says of its sizes is checked before it is believed.
 """
 
+import json
 import math
+import os
 import re
 import warnings
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import torch
-from torch import Tensor
 
+from paper_code.diagnose.arrays import (
+    DiagnosisError,
+    Found,
+    PassedOver,
+    Stored,
+    block_rows,
+    check_unpacked_size,
+    sliced,
+)
+from paper_code.diagnose.checkpoint import LEGACY_MAGIC, read_checkpoint
+from paper_code.diagnose.parquet import read_parquet
 from paper_code.spectra import Matrix
 
-NUMBERS_AT_ONCE = 1 << 18
-"""A block has about this many numbers, and at least as many rows as columns."""
+READ_AT_ONCE = 1 << 30
+"""Bytes of an array in Fortran order in an archive, at most."""
 
-UNPACKED_TIMES, UNPACKED_BYTES = 100, 1 << 30
-"""A compressed file may declare so many times its own size, and so many bytes more."""
+SAFETENSORS_TYPES = {
+    **{"F16": "float16", "BF16": "bfloat16", "F32": "float32", "F64": "float64"},
+    **{"F8_E4M3": "float8_e4m3fn", "F8_E5M2": "float8_e5m2"},
+    **{"F8_E4M3FNUZ": "float8_e4m3fnuz", "F8_E5M2FNUZ": "float8_e5m2fnuz"},
+}
 
-STATE_DICT_KEYS = ("state_dict", "model_state_dict", "model", "module")
-"""Where a checkpoint keeps the state dict among other things."""
+SAVE = "and save its tables as .npy, .npz or .safetensors"
 
-TYPES = ("float16", "bfloat16", "float32", "float64")
-SAFETENSORS_TYPES = {"F16": "float16", "BF16": "bfloat16", "F32": "float32", "F64": "float64"}
-
-
-class DiagnosisError(ValueError):
-    """Something cannot be read or measured; the message names file or table, what was found and what to do."""
-
-    def __init__(self, message: str):
-        super().__init__(printable(message))
-
-
-def printable(text: str) -> str:
-    """The text with control characters and the like spelled out: names come from strangers."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-
-
-@dataclass(frozen=True)
-class Stored:
-    """An array that is read when it is measured.
-
-    blocks: gives the rows in order, as matrices (block rows, columns), anew at every call; only if it has two axes.
-    """
-
-    shape: tuple[int, ...]
-    dtype: str
-    blocks: Callable[[], Iterator[Matrix]]
-
-    @property
-    def problem(self) -> str | None:
-        """Why it cannot be a table of numbers, or None."""
-        if self.dtype not in TYPES:
-            return f"{self.dtype}, expected dense {', '.join(TYPES[:-1])} or {TYPES[-1]}"
-        return None if all(self.shape) else "empty"
+FOREIGN = [
+    (0, b"\x89HDF5\r\n\x1a\n", "an HDF5 file, as Keras and h5py write", f"load it with h5py {SAVE}"),
+    (0, b"GGUF", "a GGUF file of llama.cpp", "take the model that it was made from"),
+    (0, b"ARROW1", "an Arrow or Feather file", "write its table with pyarrow.parquet.write_table"),
+    (0, b"\x1f\x8b", "compressed with gzip", "unpack it"),
+    (0, b"BZh", "compressed with bzip2", "unpack it"),
+    (0, b"\xfd7zXZ\x00", "compressed with xz", "unpack it"),
+    (0, b"\x28\xb5\x2f\xfd", "compressed with zstd", "unpack it"),
+    (0, b"7z\xbc\xaf\x27\x1c", "a 7z archive", "unpack it"),
+    (257, b"ustar", "a tar archive", "unpack it"),
+    (0, b"\xba\x16\x4f\x2f", "a model of fastText", f"load it with fasttext {SAVE}"),
+    (0, b"MATLAB 5.0 MAT-file", "a file of MATLAB", f"load it with scipy.io.loadmat {SAVE}"),
+    (0, b"SQLite format 3\x00", "an SQLite database", f"read its tables {SAVE}"),
+    (0, b"version https://git-lfs", "a pointer of Git LFS, not the file", "fetch the file with git lfs pull"),
+    (4, b"TFL3", "a model of TensorFlow Lite", "take the model that it was made from"),
+]
+"""Where these bytes stand -> what the file is, and what to do."""
 
 
-def stored(array: Matrix) -> Stored:
-    """An array or a tensor in memory, or in a memory map."""
-    if not isinstance(array, Tensor):
-        array = np.asarray(array)
-        return Stored(array.shape, array.dtype.name, lambda: sliced(array))
-    dtype = str(array.dtype).removeprefix("torch.")
-    if array.layout != torch.strided or array.is_meta:
-        dtype = f"{'without values' if array.is_meta else array.layout} {dtype}"
-    array = array.detach()
-    return Stored(tuple(array.shape), dtype, lambda: (block.cpu() for block in sliced(array)))
-
-
-def sliced(matrix, rows: int | None = None, columns: int | None = None) -> Iterator:
-    """Blocks of the rows of whatever has a shape and takes slices."""
-    rows, columns = matrix.shape if rows is None else (rows, columns)
-    step = block_rows(columns)
-    return (matrix[start : start + step] for start in range(0, rows, step))
-
-
-def block_rows(columns: int) -> int:
-    return max(columns, NUMBERS_AT_ONCE // columns)
-
-
-def read_file(path: Path) -> dict[str, Stored]:
-    """Name -> array of a file, by its suffix; see `READERS`.
+def read_source(path: Path, columns: Sequence[str] | None = None) -> Found:
+    """The arrays of a file or a folder of them, by content; see `READERS`. columns: of a Parquet table.
 
     Raises OSError or DiagnosisError with the file's name, also when a block is read.
     """
-    reader = READERS.get(path.suffix.lower())
-    if reader is None:
-        raise DiagnosisError(f"{path}: unknown suffix {path.suffix!r}; expected one of {', '.join(READERS)}")
-    with errors_named(path), warnings.catch_warnings():
+    if path.is_dir():
+        return read_folder(path, columns)
+    with errors_named(path, "an archive"):
+        kind = recognised(path)
+    with errors_named(path, kind), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of an old or unusual form that can be read all the same
-        if not path.stat().st_size:
-            raise DiagnosisError(f"{path}: the file is empty")
-        found = reader(path)
-    return {
-        name: Stored(array.shape, array.dtype, lambda array=array: read_blocks(path, array))
-        for name, array in found.items()
+        found = READERS[kind](path, columns) if kind == "Parquet" else READERS[kind](path)
+    arrays = {
+        name: replace(array, blocks=lambda index, array=array: read_blocks(path, kind, array, index))
+        for name, array in found.arrays.items()
     }
+    return replace(found, arrays=arrays)
 
 
-def read_blocks(path: Path, array: Stored) -> Iterator[Matrix]:
-    with errors_named(path):
-        yield from array.blocks()
+def read_blocks(path: Path, kind: str, array: Stored, index: tuple[int, ...]) -> Iterator[Matrix]:
+    with errors_named(path, kind):
+        yield from array.blocks(index)
 
 
 @contextmanager
-def errors_named(path: Path) -> Iterator[None]:
+def errors_named(path: Path, kind: str) -> Iterator[None]:
     """Whatever a parser raises on a broken file becomes an error with the file's name."""
     try:
         yield
@@ -122,69 +96,166 @@ def errors_named(path: Path) -> Iterator[None]:
         text = " ".join(str(error).split())
         text = text if len(text) <= 200 else text[:200] + "..."
         raise DiagnosisError(
-            f"{path}: cannot be read as {path.suffix.lower()} ({type(error).__name__}: {text}); "
-            "it may be cut short, damaged or of another kind"
+            f"{path}: cannot be read as {kind} ({type(error).__name__}: {text}); it may be cut short or damaged"
         ) from error
 
 
-def read_checkpoint(path: Path) -> dict[str, Stored]:
-    """A state dict written by `torch.save`, memory-mapped, by itself or below one of `STATE_DICT_KEYS`."""
-    if not zipfile.is_zipfile(path):
-        raise DiagnosisError(
-            f"{path}: not a checkpoint as torch.save writes it since PyTorch 1.6 (a zip archive); load it where it was "
-            "made and save its state_dict again"
-        )
-    with zipfile.ZipFile(path) as archive:
-        members = archive.infolist()
-    packed = [member.filename for member in members if member.compress_type != zipfile.ZIP_STORED]
-    if packed or sum(member.file_size for member in members) > path.stat().st_size:
-        raise DiagnosisError(f"{path}: its members are compressed or overlap, which torch.save never does; not read")
-    try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except Exception as error:
-        if "weights_only" not in str(error) and "Weights only" not in str(error):
-            raise
-        kind = re.search(r"GLOBAL ([\w.]+)", str(error))
-        raise DiagnosisError(
-            f"{path}: is damaged or holds more than tensors ({kind[1] if kind else 'unknown'}); loading that could run "
-            "any code, so it is not read. Where the model is from, do torch.save(model.state_dict(), ...)"
-        ) from error
-    found = {}
-    for name, tensor in state_dict_of(path, checkpoint).items():
-        if tensor.layout == torch.strided and tensor.numel() * tensor.element_size() > path.stat().st_size:
-            raise DiagnosisError(f"{path}: {name} has shape {tuple(tensor.shape)}, more than the file can hold")
-        found[name] = stored(tensor)
-    return found
-
-
-def state_dict_of(path: Path, checkpoint: object) -> dict[str, Tensor]:
-    """The tensors of a checkpoint, by name."""
-    if isinstance(checkpoint, Tensor):
-        return {path.stem: checkpoint}
-    for _ in range(3):
-        if not isinstance(checkpoint, Mapping):
-            break
-        below = [checkpoint[key] for key in STATE_DICT_KEYS if isinstance(checkpoint.get(key), Mapping)]
-        if not below:
-            tensors = {str(name): value for name, value in checkpoint.items() if isinstance(value, Tensor)}
-            if tensors:
-                return tensors
-            break
-        checkpoint = below[0]
-    keys = f" with the keys {', '.join(map(str, list(checkpoint)[:8]))}" if isinstance(checkpoint, Mapping) else ""
+def recognised(path: Path) -> str:
+    """The key of `READERS` whose content the file has; raises DiagnosisError that says what it is instead."""
+    with open(path, "rb") as file:
+        head = file.read(1 << 16)
+        file.seek(-min(len(head), 8), os.SEEK_END)
+        tail = file.read()
+    if not head:
+        raise DiagnosisError(f"{path}: the file is empty")
+    if head.startswith(b"PK"):
+        return kind_of_archive(path)
+    for magic, kind in ((LEGACY_MAGIC, "checkpoint"), (b"\x93NUMPY", "NumPy array"), (b"PAR1", "Parquet")):
+        if head.startswith(magic):
+            return kind
+    if head[5:9] == b"\0\0\0{":  # the length of the header, and the header
+        return "safetensors"
+    if head.lstrip()[:1] == b"{" and b'"weight_map"' in head:
+        return "index of shards"
+    what, advice = foreign(head, tail)
     raise DiagnosisError(
-        f"{path}: found a {type(checkpoint).__name__}{keys}, expected tensors by name, there or below one of "
-        f"{', '.join(STATE_DICT_KEYS)}; save the model's state_dict"
+        f"{path}: is {what}; expected a checkpoint of PyTorch, or a safetensors, NumPy or Parquet file. To do: {advice}"
     )
 
 
-def read_safetensors(path: Path) -> dict[str, Stored]:
+def kind_of_archive(path: Path) -> str:
+    with zipfile.ZipFile(path) as archive:
+        names = archive.namelist()
+    if any(name.endswith("data.pkl") for name in names):
+        return "checkpoint"
+    if any(name.endswith(".npy") for name in names):
+        return "NumPy archive"
+    if "model.weights.h5" in names:
+        raise DiagnosisError(f"{path}: is a Keras model; load it with Keras {SAVE}")
+    first = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
+    raise DiagnosisError(f"{path}: is a zip archive of {len(names)} files ({first}); unpack it")
+
+
+def foreign(head: bytes, tail: bytes) -> tuple[str, str]:
+    """What a file that begins and ends so is, and what to do with it."""
+    for start, magic, what, advice in FOREIGN:
+        if head[start:].startswith(magic):
+            return what, advice
+    if tail == b"\x57\xfb\x80\x8b\x24\x75\x47\xdb":
+        return "the index of a checkpoint of TensorFlow", f"load it with tf.train.load_checkpoint {SAVE}"
+    first, _, rest = head.partition(b"\n")
+    counts = re.fullmatch(rb"(\d{1,12}) (\d{1,6})\r?", first)
+    vectors = counts and f"{int(counts[1]):,} vectors of {int(counts[2])} numbers"
+    if is_text(head):
+        words = first.replace(b",", b" ").split()
+        if counts and len(rest.partition(b"\n")[0].split()) == int(counts[2]) + 1:
+            return f"word2vec's text of {vectors}", f"load it with gensim's KeyedVectors {SAVE}"
+        if len(words) > 1 and all(map(is_number, words)):
+            return "text, a row of numbers a line", f"load it with np.loadtxt or pandas.read_csv {SAVE}"
+        if len(words) > 2 and all(map(is_number, words[1:])):
+            return "text, a word and its vector a line, as GloVe's", f"load it with gensim or pandas {SAVE}"
+        if head.lstrip()[:1] in (b"{", b"["):
+            return "JSON", f"name the file of the weights, or load it {SAVE}"
+        if head.lstrip()[:1] == b"<":
+            return "a page of HTML or XML, perhaps of a download that failed", "fetch the file again"
+        return "text", f"load it {SAVE}"
+    if counts:
+        return f"word2vec's binary form of {vectors}", f"load it with gensim's KeyedVectors {SAVE}"
+    if re.match(rb"\x80[\x02-\x05]", head):
+        return "a Python pickle, whose loading could run any code", f"load it where it was made {SAVE}"
+    if re.match(rb"\x08[\x01-\x14]\x12[\x01-\x40]\w", head):
+        return "an ONNX model", "take the model that it was made from"
+    return f"of no known kind (it begins with {head[:8].hex(' ')})", f"see whether it is damaged, or load it {SAVE}"
+
+
+def is_text(head: bytes) -> bool:
+    try:
+        text = head[: head.rfind(b"\n") + 1 or None].decode()
+    except UnicodeDecodeError:
+        return False
+    return all(character.isprintable() or character.isspace() for character in text)
+
+
+def is_number(word: bytes) -> bool:
+    try:
+        float(word)
+    except ValueError:
+        return False
+    return True
+
+
+def read_folder(folder: Path, columns: Sequence[str] | None) -> Found:
+    """The weights in a folder: all shards of an index, or else the files of the first kind that there is any of."""
+    files = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
+    kinds = {}
+    for path in files:
+        try:
+            kinds.setdefault(recognised(path), []).append(path)
+        except (DiagnosisError, zipfile.BadZipFile):
+            continue
+    for kind, chosen in ((kind, kinds[kind]) for kind in READERS if kind in kinds):
+        if kind == "index of shards":
+            chosen = chosen[:1]
+        elif kind == "checkpoint":  # beside the weights a Trainer leaves its own state
+            chosen = [path for path in chosen if re.search(r"model|weights|embed", path.name, re.I)] or chosen
+        found = joined(chosen, columns)
+        read = {path.name for path in chosen} | (set(shards_of(chosen[0])) if kind == "index of shards" else set())
+        others = [path.name for of_kind in kinds.values() for path in of_kind if path.name not in read]
+        more = tuple(PassedOver(name, "another file of the folder") for name in sorted(others))
+        return replace(found, passed_over=found.passed_over + more)
+    there = ", ".join(path.name for path in files[:8]) or "none"
+    hint = "; convert it with python -m torch.distributed.checkpoint.format_utils dcp_to_torch"
+    raise DiagnosisError(
+        f"{folder}: a folder without a file that can be read; found {there}"
+        + (hint if (folder / ".metadata").exists() else "; name the file of the weights")
+    )
+
+
+def joined(paths: Sequence[Path], columns: Sequence[str] | None = None) -> Found:
+    """The arrays of several files, with the file's name before if two have one of the same name."""
+    found = {path.name: read_source(path, columns) for path in paths}
+    names = [name for of_file in found.values() for name in of_file.arrays]
+    prefixed = len(set(names)) < len(names)
+    arrays = {
+        f"{file}: {name}" if prefixed else name: array
+        for file, of_file in found.items()
+        for name, array in of_file.arrays.items()
+    }
+    passed_over = [it for of_file in found.values() for it in of_file.passed_over if it.name not in found]
+    return Found(arrays, tuple(passed_over), all(of_file.whole for of_file in found.values()))
+
+
+def shards_of(index: Path) -> list[str]:
+    """The names of the files that an index of shards names."""
+    weight_map = json.loads(index.read_bytes())["weight_map"]
+    names = sorted({str(name) for name in weight_map.values()})
+    for name in names:
+        if Path(name).is_absolute() or ".." in Path(name).parts:
+            raise DiagnosisError(f"{index}: names the shard {name!r}, expected a file beside the index")
+    return names
+
+
+def read_index(path: Path) -> Found:
+    """All shards of a model.safetensors.index.json or pytorch_model.bin.index.json."""
+    names = shards_of(path)
+    missing = [name for name in names if not (path.parent / name).is_file()]
+    if missing:
+        raise DiagnosisError(
+            f"{path}: {len(missing)} of {len(names)} shards are not beside it: {', '.join(missing[:5])}; fetch them too"
+        )
+    found = joined([path.parent / name for name in names])
+    if lost := sorted(set(json.loads(path.read_bytes())["weight_map"]) - set(found.arrays)):
+        raise DiagnosisError(f"{path}: {', '.join(lost[:5])} is in none of the shards; fetch them again")
+    return found
+
+
+def read_safetensors(path: Path) -> Found:
     from safetensors import safe_open
 
-    def of(name: str, shape: tuple[int, ...]) -> Callable[[], Iterator[Tensor]]:
-        def blocks() -> Iterator[Tensor]:
+    def of(name: str, shape: tuple[int, ...]) -> Callable:
+        def blocks(index: tuple[int, ...]) -> Iterator[Matrix]:
             with safe_open(path, framework="pt") as file:
-                yield from sliced(file.get_slice(name), *shape)
+                yield from sliced(file.get_slice(name), *shape[-2:], index=index)
 
         return blocks
 
@@ -194,27 +265,38 @@ def read_safetensors(path: Path) -> dict[str, Stored]:
             part = file.get_slice(name)
             shape, dtype = tuple(part.get_shape()), part.get_dtype()
             found[name] = Stored(shape, SAFETENSORS_TYPES.get(dtype, dtype.lower()), of(name, shape))
-    return found
+    return Found(found, other_shards(path))
 
 
-def read_npy(path: Path) -> dict[str, Stored]:
+def other_shards(path: Path) -> tuple[PassedOver, ...]:
+    """The shards beside this one, by its name: model-00001-of-00002.safetensors."""
+    parts = re.fullmatch(r"(.*-)(\d{5})(-of-\d{5}\..*)", path.name)
+    if not parts:
+        return ()
+    others = sorted(it for it in path.parent.glob("*-of-*") if it.name.startswith(parts[1]) and it.name != path.name)
+    return tuple(PassedOver(it.name, "another of the shards") for it in others if it.name.endswith(parts[3]))
+
+
+def read_npy(path: Path) -> Found:
     array = np.load(path, mmap_mode="r", allow_pickle=False)
 
-    def blocks() -> Iterator[np.ndarray]:
+    def blocks(index: tuple[int, ...]) -> Iterator[np.ndarray]:
+        matrix = array[index]
         if not array.flags.c_contiguous:
-            yield from sliced(array)
+            yield from sliced(matrix)
             return
-        columns = array.shape[1]
+        rows, columns = matrix.shape
+        before = int(np.ravel_multi_index(index, array.shape[:-2])) if index else 0
         with open(path, "rb") as file:  # mapped pages would count as memory
-            file.seek(array.offset)
-            for start in range(0, len(array), block_rows(columns)):
-                rows = min(block_rows(columns), len(array) - start)
-                yield np.fromfile(file, array.dtype, rows * columns).reshape(rows, columns)
+            file.seek(array.offset + before * matrix.nbytes)
+            for start in range(0, rows, block_rows(columns)):
+                count = min(block_rows(columns), rows - start)
+                yield np.fromfile(file, array.dtype, count * columns).reshape(count, columns)
 
-    return {path.stem: Stored(array.shape, array.dtype.name, blocks)}
+    return Found({path.stem: Stored(array.shape, array.dtype.name, blocks)}, whole=True)
 
 
-def read_npz(path: Path) -> dict[str, Stored]:
+def read_npz(path: Path) -> Found:
     """The arrays of an .npz file, plain or compressed; one in Fortran order is read at once, the others by blocks."""
     with zipfile.ZipFile(path) as archive:
         members = archive.infolist()
@@ -222,14 +304,15 @@ def read_npz(path: Path) -> dict[str, Stored]:
         arrays = {member: array_header(archive, member) for member in members if member.filename.endswith(".npy")}
 
     def of(member: zipfile.ZipInfo, shape: tuple[int, ...], fortran_order: bool, dtype: np.dtype) -> Callable:
-        def blocks() -> Iterator[np.ndarray]:
+        def blocks(index: tuple[int, ...]) -> Iterator[np.ndarray]:
             if fortran_order:
                 with np.load(path, allow_pickle=False) as arrays:
-                    yield from sliced(arrays[member.filename])
+                    yield from sliced(arrays[member.filename][index])
                 return
-            rows, columns = shape
+            rows, columns = shape[-2:]
+            before = int(np.ravel_multi_index(index, shape[:-2])) if index else 0
             with zipfile.ZipFile(path) as archive, archive.open(member) as file:
-                file.read(member.file_size - math.prod(shape) * dtype.itemsize)  # the header
+                file.seek(member.file_size - (math.prod(shape) - before * rows * columns) * dtype.itemsize)
                 for start in range(0, rows, block_rows(columns)):
                     size = min(block_rows(columns), rows - start) * columns
                     yield np.frombuffer(file.read(size * dtype.itemsize), dtype).reshape(-1, columns)
@@ -238,13 +321,13 @@ def read_npz(path: Path) -> dict[str, Stored]:
 
     found = {}
     for member, (shape, fortran_order, dtype) in arrays.items():
-        if fortran_order and member.file_size > UNPACKED_BYTES:
+        if fortran_order and member.file_size > READ_AT_ONCE:
             raise DiagnosisError(
-                f"{path}: {member.filename} is in Fortran order and larger than {UNPACKED_BYTES:,} bytes; save "
+                f"{path}: {member.filename} is in Fortran order and larger than {READ_AT_ONCE:,} bytes; save "
                 "np.ascontiguousarray of it, or an .npy file"
             )
         found[member.filename.removesuffix(".npy")] = Stored(shape, dtype.name, of(member, shape, fortran_order, dtype))
-    return found
+    return Found(found, whole=True)
 
 
 def array_header(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> tuple[tuple[int, ...], bool, np.dtype]:
@@ -263,70 +346,12 @@ def array_header(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> tuple[tup
     return shape, fortran_order, dtype
 
 
-def check_unpacked_size(path: Path, size: int) -> None:
-    """Raise DiagnosisError if a compressed file declares far more than it has: it could fill the memory."""
-    most = UNPACKED_TIMES * path.stat().st_size + UNPACKED_BYTES
-    if size > most:
-        raise DiagnosisError(
-            f"{path}: declares {size:,} bytes in a file of {path.stat().st_size:,}; at most {most:,} are believed. "
-            "If it is right, save it without compression"
-        )
-
-
-def read_parquet(path: Path) -> dict[str, Stored]:
-    """Every column of lists of floating-point numbers is a table; without one, all floating-point columns are one."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-    import pyarrow.parquet as pq
-
-    def has_lists(kind: pa.DataType) -> bool:
-        lists = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
-        return any(is_lists(kind) for is_lists in lists) and pa.types.is_floating(kind.value_type)
-
-    def of(names: list[str], columns: int, lists: bool) -> Callable[[], Iterator[np.ndarray]]:
-        def blocks() -> Iterator[np.ndarray]:
-            with pq.ParquetFile(path, memory_map=True, pre_buffer=False) as file:
-                rows = 0
-                for batch in file.iter_batches(block_rows(columns), columns=names, use_threads=False):
-                    if not lists:
-                        yield np.column_stack([column.to_numpy(zero_copy_only=False) for column in batch.columns])
-                        continue
-                    lengths = pc.list_value_length(batch.column(0)).to_numpy(zero_copy_only=False)
-                    for row in np.flatnonzero(lengths != columns)[:1]:
-                        raise DiagnosisError(
-                            f"{path}: column {names[0]!r}, row {rows + row}: expected {columns} numbers as in the "
-                            f"first row, found {lengths[row]}"
-                        )
-                    rows += len(lengths)
-                    yield batch.column(0).flatten().to_numpy(zero_copy_only=False).reshape(-1, columns)
-
-        return blocks
-
-    found = {}
-    with pq.ParquetFile(path, memory_map=True, pre_buffer=False) as file:
-        rows = file.metadata.num_rows
-        schema = file.schema_arrow
-        for field in schema:
-            if has_lists(field.type) and rows:
-                first = next(file.iter_batches(1, columns=[field.name], use_threads=False))
-                columns = len(first.column(0)[0].as_py() or ())
-                found[field.name] = (field.type.value_type, [field.name], columns, True)
-        numbers = [field for field in schema if pa.types.is_floating(field.type)]
-        if not found and numbers:
-            found[path.stem] = (numbers[0].type, [field.name for field in numbers], len(numbers), False)
-    check_unpacked_size(path, sum(rows * columns * kind.bit_width // 8 for kind, _, columns, _ in found.values()))
-    dtypes = {"halffloat": "float16", "float": "float32", "double": "float64"}
-    return {
-        name: Stored((rows, columns), dtypes.get(str(kind), str(kind)), of(names, columns, lists))
-        for name, (kind, names, columns, lists) in found.items()
-    }
-
-
 READERS = {
-    **dict.fromkeys((".pt", ".pth", ".ckpt", ".bin"), read_checkpoint),
-    ".safetensors": read_safetensors,
-    ".npy": read_npy,
-    ".npz": read_npz,
-    ".parquet": read_parquet,
+    "index of shards": read_index,
+    "safetensors": read_safetensors,
+    "checkpoint": read_checkpoint,
+    "NumPy archive": read_npz,
+    "NumPy array": read_npy,
+    "Parquet": read_parquet,
 }
-"""Suffix of a file -> what reads it."""
+"""What a file is -> what reads it; of a folder those of the first kind are read that there is any of."""

@@ -8,7 +8,7 @@ from textwrap import fill
 import numpy as np
 import pandas as pd
 
-from paper_code.diagnose.readers import printable
+from paper_code.diagnose.arrays import PassedOver, printable
 
 COLLAPSED_BELOW = 0.5
 """Share of random below which a table is called collapsed: the bound of the ledger's claim "embedding-collapse"."""
@@ -24,9 +24,9 @@ class TableMeasures:
     """The measures of one table, or of one field of a table.
 
     singular_values: (min(rows, columns),), largest first.
-    random_singular_values, random_information_abundance: means over Gaussian matrices of the same shape, the singular
-    values divided by their largest.
+    random_singular_values, random_information_abundance: `random_spectrum` of the same shape, and that of it.
     energy_dimensions: how many dimensions carry 99 % of the energy, the sum of the squared singular values.
+    warning: what to look at before believing the measures, a sentence or two, or None.
     The measures are None if all numbers are zero.
     """
 
@@ -43,6 +43,7 @@ class TableMeasures:
     effective_rank: float | None = None
     stable_rank: float | None = None
     energy_dimensions: int | None = None
+    warning: str | None = None
 
     @property
     def verdict(self) -> str:
@@ -74,6 +75,7 @@ class TableMeasures:
                 "not collapsed": f" This table is not collapsed: the share is {COLLAPSED_BELOW} or more.",
                 "too few rows": " There are fewer rows than columns, too few to tell.",
             }[self.verdict]
+            + (f" {printable(self.warning)}" if self.warning else "")
         )
 
 
@@ -90,20 +92,22 @@ class LeftOut:
 class Report:
     """The embedding tables of a model, measured; `str` of it is the text for a terminal.
 
-    source: what was given. found_by: the rule by which the tables were taken.
+    source: what was given. found_by: the rule by which the tables were taken. left_out: what has two axes or more and
+    was not measured. not_looked_into: parts of the source, such as other files of a folder.
     """
 
     source: str
     found_by: str
     tables: tuple[TableMeasures, ...]
     left_out: tuple[LeftOut, ...]
+    not_looked_into: tuple[PassedOver, ...] = ()
 
     def reading(self) -> list[str]:
         """What the tables say together, and what the paper would suggest, a sentence or more each."""
         judged = [table for table in self.tables if table.verdict in ("collapsed", "not collapsed")]
         collapsed = sorted((t for t in judged if t.verdict == "collapsed"), key=lambda table: table.share_of_random)
         unjudged = len(self.tables) - len(judged)
-        lines = []
+        lines = [f"Look at {table.title}. {printable(table.warning)}" for table in self.tables if table.warning]
         if judged:
             lines.append(
                 f"Collapsed: {len(collapsed)} of {len(judged)}, with an information abundance below {COLLAPSED_BELOW} "
@@ -151,26 +155,34 @@ class Report:
             }
             for table in self.tables
         ]
-        text = f"{printable(self.source)}: {self.found_by}\n\n{pd.DataFrame(rows).to_string(index=False)}\n\n"
+        text = (
+            f"{printable(self.source)}: {printable(self.found_by)}\n\n{pd.DataFrame(rows).to_string(index=False)}\n\n"
+        )
         text += "\n".join(fill(line, 100) for line in self.reading())
-        if self.left_out:
-            more = len(self.left_out) - MOST_LEFT_OUT
-            lines = self.left_out_lines()[:MOST_LEFT_OUT] + [f"and {more} more"] * (more > 0)
-            text += "\n\nNot measured:\n" + "\n".join(f"  {line}" for line in lines)
+        for title, lines in self.lists().items():
+            more = len(lines) - MOST_LEFT_OUT
+            shown = lines[:MOST_LEFT_OUT] + [f"and {more} more"] * (more > 0)
+            text += f"\n\n{title}:\n" + "\n".join(f"  {line}" for line in shown)
         return text
 
-    def left_out_lines(self) -> list[str]:
-        return [f"{printable(it.name)} {it.shape}: {it.reason}" for it in self.left_out]
+    def lists(self) -> dict[str, list[str]]:
+        """What was not measured and not looked into, a line each, if there is any."""
+        lists = {
+            "Not measured": [printable(f"{it.name} {it.shape}: {it.reason}") for it in self.left_out],
+            "Not looked into": [printable(f"{it.name}: {it.reason}") for it in self.not_looked_into],
+        }
+        return {title: lines for title, lines in lists.items() if lines}
 
     def to_json(self) -> str:
         """The report as JSON; all numbers are finite.
 
-        Keys: format (1), source, found_by, collapsed_below, energy_share, reading (a list of sentences), tables and
-        left_out. A table has the attributes of `TableMeasures` (field and the measures may be null) with verdict and
-        reading; what was left out has name, shape and reason.
+        Keys: format (2), source, found_by, collapsed_below, energy_share, reading (a list of sentences), tables,
+        left_out and not_looked_into. A table has the attributes of `TableMeasures` (field, warning and the measures may
+        be null) with verdict and reading; what was left out has name, shape and reason, what was not looked into name
+        and reason.
         """
         values = {
-            "format": 1,
+            "format": 2,
             "source": self.source,
             "found_by": self.found_by,
             "collapsed_below": COLLAPSED_BELOW,
@@ -178,6 +190,7 @@ class Report:
             "reading": self.reading(),
             "tables": [asdict(it) | {"verdict": it.verdict, "reading": it.reading()} for it in self.tables],
             "left_out": [asdict(it) for it in self.left_out],
+            "not_looked_into": [asdict(it) for it in self.not_looked_into],
         }
         return json.dumps(values, allow_nan=False)
 
@@ -185,11 +198,13 @@ class Report:
         """The report as one page that needs nothing else: no scripts, no other files; light and dark."""
         cards = "\n".join(card(table) for table in self.tables)
         reading = "".join(f"<p>{escape(line)}</p>" for line in self.reading())
-        others = "".join(f"<li>{escape(line)}</li>" for line in self.left_out_lines())
-        others = f"<h2>Not measured</h2>\n<ul>{others}</ul>" if others else ""
+        others = "\n".join(
+            f"<h2>{title}</h2>\n<ul>{''.join(f'<li>{escape(line)}</li>' for line in lines)}</ul>"
+            for title, lines in self.lists().items()
+        )
         return PAGE.format(
             title=f"Embedding tables of {escape(printable(self.source))}",
-            found_by=escape(self.found_by),
+            found_by=escape(printable(self.found_by)),
             style=STYLE,
             reading=reading,
             cards=cards,

@@ -66,6 +66,17 @@ class CTRModel(nn.Module):
         models = "DCNv2, GDCN and RankMixer"
         return torch.linalg.matrix_norm(self.of_interaction("projections", "projections W_i->j", models)())
 
+    def switch_off_interaction(self) -> None:
+        """Let fields interact in the MLP alone: the interaction, of FinalMLP the fusion, becomes the identity or gives
+        zeros, and its parameters are frozen.
+
+        Raises TypeError for DNN, which has no interaction besides its MLP.
+        """
+        part = self.head if hasattr(self.head, "switch_off") else self.interaction
+        if not hasattr(part, "switch_off"):
+            raise TypeError(f"{type(self.interaction).__name__} has no interaction besides its MLP to switch off")
+        part.switch_off()
+
     def of_interaction(self, method: str, what: str, models: str):
         if not hasattr(self.interaction, method):
             raise TypeError(f"{type(self.interaction).__name__} has no {what}; {models} have")

@@ -8,7 +8,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from paper_code.models.layers import HiddenBlock, SetLinear
+from paper_code.models.layers import HiddenBlock, SetLinear, zero_and_freeze
 
 
 class MeanHead(nn.Module):
@@ -84,6 +84,10 @@ class BilinearFusionHead(nn.Module):
     def forward(self, streams: tuple[Tensor, Tensor]) -> Tensor:
         x, y = (stream.mean(dim=1) for stream in streams)
         return self.linear(torch.cat([x, y], dim=1)).flatten() + (x @ self.weight * y).sum(dim=1)
+
+    def switch_off(self) -> None:
+        """W = 0: the streams no longer meet."""
+        zero_and_freeze(self.weight)
 
 
 class SumHead(nn.Module):

@@ -13,7 +13,9 @@ from torch import Tensor, nn
 
 from paper_code.models.layers import (
     Chosen,
+    CompressedSum,
     CrossLayer,
+    Dropout,
     GatedCrossLayer,
     HiddenBlock,
     MixerBlock,
@@ -22,6 +24,7 @@ from paper_code.models.layers import (
     WideProduct,
     rows_linear,
     rows_of_sets,
+    zero_and_freeze,
 )
 
 Matrices = list[list[Tensor]]
@@ -47,6 +50,7 @@ class InnerProducts(nn.Module):
 
     def __init__(self, num_sets: int, num_fields: int, embedding_size: int, *, released_form: bool = False):
         super().__init__()
+        self.off = False
         self.products_only = released_form and num_sets > 1
         rows, columns = torch.triu_indices(num_fields, num_fields, offset=1)
         self.register_buffer("pairs", rows * num_fields + columns, persistent=False)
@@ -54,7 +58,13 @@ class InnerProducts(nn.Module):
 
     def forward(self, embeddings: Tensor) -> Tensor:
         products = Chosen.apply((embeddings @ embeddings.transpose(2, 3)).flatten(2), self.pairs)
+        if self.off:
+            products = torch.zeros_like(products)
         return products if self.products_only else torch.cat([embeddings.flatten(2), products], dim=2)
+
+    def switch_off(self) -> None:
+        """Zeros in place of the products."""
+        self.off = True
 
 
 class FieldWeightedProducts(nn.Module):
@@ -70,12 +80,18 @@ class FieldWeightedProducts(nn.Module):
         self.out_features = embedding_size
         self.weight = nn.Parameter(torch.randn(num_sets, num_fields, num_fields))
         self.norm = SetBatchNorm(num_sets, embedding_size)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, embeddings: Tensor) -> Tensor:
         e = by_coordinate(embeddings)
         products = (WideProduct.apply(self.weight, e) * e).sum(dim=1)
         return self.dropout(self.norm(products.unflatten(1, (-1, self.out_features)).transpose(0, 1)))
+
+    def switch_off(self) -> None:
+        """w_ij = 0 for i other than j: what is left of the sum is each field with itself."""
+        with torch.no_grad():
+            self.weight *= torch.eye(self.weight.shape[1], device=self.weight.device)
+        self.weight.requires_grad_(False)
 
 
 class CompressedInteraction(nn.Module):
@@ -102,11 +118,15 @@ class CompressedInteraction(nn.Module):
             sums.append(x.unflatten(2, (-1, self.embedding_size)).sum(dim=3))
         return embeddings.flatten(2), torch.cat(sums, dim=1).permute(2, 0, 1)
 
+    def switch_off(self) -> None:
+        """W = 0 and b = 0: all that is left is the DNN."""
+        zero_and_freeze(*self.layers.parameters())
+
 
 class CompressedLayer(nn.Module):
     """A layer of CIN, on coordinates: x_h = ReLU(sum over i, j of W_{h,i,j} x_i x0_j + b_h) for every coordinate.
 
-    The sum over j is one matrix product, that over i is taken of its products with x. weight (sets, out, in, fields),
+    On a GPU the sum over j is one matrix product, that over i of its products with x. weight (sets, out, in, fields),
     bias (sets, out), initialised as `torch.nn.Conv1d`.
     """
 
@@ -120,15 +140,21 @@ class CompressedLayer(nn.Module):
 
     def forward(self, x0: Tensor, x: Tensor) -> Tensor:
         """(sets, fields, batch * K) and (sets, in, batch * K) -> (sets, out, batch * K)."""
-        over_fields = WideProduct.apply(self.weight.flatten(1, 2), x0).unflatten(1, self.weight.shape[1:3])
-        return torch.relu((over_fields * x.unsqueeze(1)).sum(dim=2) + self.bias.unsqueeze(2))
+        if x0.is_cuda:
+            over_fields = WideProduct.apply(self.weight.flatten(1, 2), x0).unflatten(1, self.weight.shape[1:3])
+            sums = (over_fields * x.unsqueeze(1)).sum(dim=2)
+        else:
+            sums = CompressedSum.apply(self.weight.expand(len(x0), -1, -1, -1), x, x0)
+        return torch.relu(sums + self.bias.unsqueeze(2))
 
 
 class CrossNetwork(nn.Module):
     """DCNv2 (Wang et al., 2021): x_0 = [e_1, ..., e_N], x_{l+1} = x_0 * (W_l x_l + b_l) + x_l.
 
     block_scales: a learnable factor for every W_{i->j}, as in the authors' code of Evidence III.
-    Parameters: M L N K (N K + 1) for L layers, and M L N^2 for block_scales; out_features = N K.
+    groups: G; every W_{i->j} is block diagonal, of G blocks, so that a single embedding has the cross layers of G sets
+    of size K / G, side by side (Appendix B). None: 1.
+    Parameters: M L N K (N K / G + 1) for L layers, and M G L N^2 for block_scales; out_features = N K.
     """
 
     layer = CrossLayer
@@ -141,20 +167,34 @@ class CrossNetwork(nn.Module):
         *,
         cross_layers: int = 4,
         block_scales: bool = False,
+        groups: int | None = None,
     ):
         super().__init__()
         if cross_layers < 1:
             raise ValueError(f"cross_layers is {cross_layers}, expected at least 1")
+        self.groups = groups or 1
+        if embedding_size % self.groups:
+            raise ValueError(f"groups is {groups}, expected a divisor of the embedding size, {embedding_size}")
         self.out_features = num_fields * embedding_size
-        self.layers = nn.ModuleList(
-            self.layer(num_sets, num_fields, embedding_size, block_scales) for _ in range(cross_layers)
-        )
+        sizes = num_sets * self.groups, num_fields, embedding_size // self.groups
+        self.layers = nn.ModuleList(self.layer(*sizes, block_scales) for _ in range(cross_layers))
 
     def forward(self, embeddings: Tensor) -> Tensor:
+        if self.groups == 1:
+            return self.crossed(embeddings)
+        groups = embeddings.unflatten(3, (self.groups, -1)).transpose(2, 3).flatten(1, 2)
+        crossed = self.crossed(groups).unflatten(2, (*embeddings.shape[2:3], -1)).unflatten(1, (-1, self.groups))
+        return crossed.transpose(2, 3).flatten(2)
+
+    def crossed(self, embeddings: Tensor) -> Tensor:
         x0 = x = embeddings.flatten(2)
         for layer in self.layers:
             x = layer(x0, x)
         return x
+
+    def switch_off(self) -> None:
+        """W = 0 and b = 0: every layer gives what it is given."""
+        zero_and_freeze(*self.layers.parameters())
 
     @staticmethod
     def sub_embedding_size(num_fields: int, embedding_size: int) -> int:
@@ -163,7 +203,12 @@ class CrossNetwork(nn.Module):
 
     def projections(self) -> Tensor:
         """W_{i->j} of the first cross layer (Evidence II): (sets, i, j, size, size)."""
-        return self.layers[0].projections()
+        blocks = self.layers[0].projections()
+        if self.groups == 1:
+            return blocks
+        of_groups = blocks.unflatten(0, (-1, self.groups)).permute(0, 2, 3, 1, 4, 5).flatten(0, 2)
+        whole = torch.stack([torch.block_diag(*of_pair) for of_pair in of_groups])
+        return whole.unflatten(0, (-1, *blocks.shape[1:3]))
 
     def sub_embeddings(self, matrices: Matrices) -> list[list[list[Tensor]]]:
         """[set][i][j] -> E_i^{->j} = E_i W_{i->j}^T of shape (D_i, K) (Evidence II)."""
@@ -200,6 +245,11 @@ class TokenMixer(nn.Module):
         self.blocks = nn.Sequential(
             *(MixerBlock(num_sets, num_fields, self.out_features, expansion) for _ in range(blocks))
         )
+
+    def switch_off(self) -> None:
+        """Every token stays as it is where the blocks would mix them."""
+        for block in self.blocks:
+            block.off = True
 
     def forward(self, embeddings: Tensor) -> Tensor:
         # tokens first, (sets, tokens, rows, size), as their linear layers multiply them: no copies in between
@@ -259,10 +309,15 @@ class PairwiseProducts(nn.Module):
 
     def __init__(self, num_sets: int, num_fields: int, embedding_size: int):
         super().__init__()
+        self.off = False
 
     def forward(self, embeddings: Tensor) -> Tensor:
         square_of_sum, sum_of_squares = embeddings.sum(dim=2).square(), embeddings.square().sum(dim=2)
-        return (square_of_sum - sum_of_squares).sum(dim=2, keepdim=True) / 2
+        return (square_of_sum - sum_of_squares).sum(dim=2, keepdim=True) / 2 * (not self.off)
+
+    def switch_off(self) -> None:
+        """Zero in place of the products."""
+        self.off = True
 
 
 class FieldAwareProducts(nn.Module):
@@ -282,6 +337,7 @@ class FieldAwareProducts(nn.Module):
                 f"embedding_size is {embedding_size}: FFM splits it evenly among the {others} other fields; "
                 f"expected a multiple of {others}, e.g. {8 * others} for the authors' sub-embeddings of size 8"
             )
+        self.off = False
         self.sub_size = self.sub_embedding_size(num_fields, embedding_size)
         i, j = torch.triu_indices(num_fields, num_fields, offset=1)
         # field i has no sub-embedding for itself: that for a later field j stands at j - 1
@@ -290,7 +346,12 @@ class FieldAwareProducts(nn.Module):
 
     def forward(self, embeddings: Tensor) -> Tensor:
         parts = embeddings.unflatten(3, (-1, self.sub_size)).flatten(2, 3)
-        return (Chosen.apply(parts, self.there) * Chosen.apply(parts, self.back)).sum(dim=(2, 3)).unsqueeze(2)
+        products = Chosen.apply(parts, self.there) * Chosen.apply(parts, self.back)
+        return products.sum(dim=(2, 3)).unsqueeze(2) * (not self.off)
+
+    def switch_off(self) -> None:
+        """Zero in place of the products."""
+        self.off = True
 
     @staticmethod
     def sub_embedding_size(num_fields: int, embedding_size: int) -> int:

@@ -5,9 +5,11 @@ one set's weights, all sets go through the same layer, as if they were further r
 """
 
 import math
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 
@@ -155,6 +157,7 @@ class MixerBlock(nn.Module):
 
     def __init__(self, num_sets: int, num_tokens: int, token_size: int, expansion: int):
         super().__init__()
+        self.off = False
         # every token of every set is a set of the linear layers, in the order of the sets
         self.inner = SetLinear(num_sets * num_tokens, token_size, expansion * token_size)
         self.outer = SetLinear(num_sets * num_tokens, expansion * token_size, token_size)
@@ -162,7 +165,7 @@ class MixerBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(sets, tokens, rows, size) -> the same."""
-        s = self.mixing_norm(mix_tokens(x) + x)
+        s = self.mixing_norm((x if self.off else mix_tokens(x)) + x)
         hidden = F.gelu(rows_linear(s.flatten(0, 1), self.inner.weight, self.inner.bias))
         return self.ffn_norm(rows_linear(hidden, self.outer.weight, self.outer.bias).view_as(s) + s)
 
@@ -200,6 +203,54 @@ class WideProduct(torch.autograd.Function):
         return of_weight, weight.mT @ gradient
 
 
+class CompressedSum(torch.autograd.Function):
+    """sum over i, j of W_{h,i,j} x_i * x0_j for every set, on a CPU; in the inputs' precision, under autocast too.
+
+    weight (sets, out, in, fields), x (sets, in, columns), x0 (sets, fields, columns) -> (sets, out, columns).
+
+    All products of a layer are tens of megabytes. They are taken in blocks of columns that stay in the processor's
+    cache, and none is kept: the gradients are sums of other products, those of the gradient's rows with x0's and x's.
+    """
+
+    @staticmethod
+    def forward(ctx, weight: Tensor, x: Tensor, x0: Tensor) -> Tensor:
+        ctx.save_for_backward(weight, x, x0)
+        ctx.first = x is x0  # CIN's first layer: one gradient, of the same products as each of two
+        sums = x.new_empty(*weight.shape[:2], x.shape[2])
+        for w, *of_set in zip(weight, x, x0, sums, strict=True):
+            for a, b, out in column_blocks(w, *of_set):
+                torch.mm(w.flatten(1), row_products(a, b), out=out)
+        return sums
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+        weight, x, x0 = ctx.saved_tensors
+        of_weight, of_x = weight.new_zeros(weight.mT.shape), torch.empty_like(x)
+        of_x0 = of_x if ctx.first else torch.empty_like(x0)
+        to_x = (weight + weight.mT if ctx.first else weight).transpose(1, 2).flatten(2)
+        to_x0 = weight.flatten(1, 2).mT
+        for m, w in enumerate(weight):
+            for g, a, b, of_a, of_b in column_blocks(w, gradient[m], x[m], x0[m], of_x[m], of_x0[m]):
+                products = row_products(g, b)
+                of_weight[m].flatten(0, 1).addmm_(products, a.T)
+                torch.mm(to_x[m], products, out=of_a)
+                if not ctx.first:
+                    torch.mm(to_x0[m], row_products(g, a), out=of_b)
+        return of_weight.mT, of_x, None if ctx.first else of_x0
+
+
+def column_blocks(weight: Tensor, *of_set: Tensor) -> Iterator[tuple[Tensor, ...]]:
+    """(rows, columns) tensors in blocks of columns: about half a megabyte of products in float32, or 512 columns."""
+    columns = 64 * max(8, 2048 // weight[0].numel())
+    return zip(*(rows.split(columns, dim=1) for rows in of_set), strict=True)
+
+
+def row_products(a: Tensor, b: Tensor) -> Tensor:
+    """Every row of a times every row of b: (n, columns) and (m, columns) -> (n m, columns)."""
+    return (a.unsqueeze(1) * b).flatten(0, 1)
+
+
 class Chosen(torch.autograd.Function):
     """x at the given places of its dimension 2, each chosen at most once.
 
@@ -223,6 +274,12 @@ class Chosen(torch.autograd.Function):
         chosen.scatter_(0, places, torch.arange(len(places), device=places.device))
         zeros = gradient.new_zeros(*gradient.shape[:2], 1, *gradient.shape[3:])
         return torch.cat([gradient, zeros], dim=2).index_select(2, chosen), None
+
+
+def zero_and_freeze(*parameters: nn.Parameter) -> None:
+    """For a part of a model that is switched off."""
+    for parameter in parameters:
+        nn.init.zeros_(parameter).requires_grad_(False)
 
 
 def xavier_uniform_(weight: Tensor) -> None:

@@ -3,7 +3,7 @@
     python tests/benchmarks/epoch.py --device cuda --csv epoch.csv
 
 Table 2's rows with ids skewed as in `training` and random labels, drawn on the device: training by
-`paper_code.training.train_epoch` on eight tenths of them, the logits of the validation rows by `predict`, both as `fit`
+`paper_code.training.Trainer` on eight tenths of them, the logits of the validation rows by `predict`, both as `fit`
 calls them. It needs memory for the rows, 7 GB for Criteo.
 """
 
@@ -22,13 +22,13 @@ from paper_code.data.click_log import rows_of_share
 from paper_code.models import MODELS, base_embedding_size, build_model
 from paper_code.published import STATISTICS
 from paper_code.training import (
+    Trainer,
     TrainingConfig,
     find_device,
     make_optimizer,
     predict,
     seeded,
     set_up_process,
-    train_epoch,
 )
 
 
@@ -46,7 +46,7 @@ def measure(case: Case, device: torch.device) -> dict:
         batches = torch.arange(training_rows, device=device).split(BATCH)
         wait(device)
         started = time.perf_counter()
-        train_epoch(model, None, optimizer, ids, labels, batches, device, bar)
+        Trainer(model, None, optimizer, ids, labels, device, TrainingConfig()).train(batches, bar)
         trained = time.perf_counter()
         predict(model, ids, np.arange(training_rows, training_rows + validation_rows), device)
         return {

@@ -9,7 +9,7 @@ that value k has a share of about 1/k.
 Scale s above 1 has two cases: one embedding set of s times the base size, and s sets of the base size. FFM and FM have
 one set, and only scale 1.
 
-Ours is timed through `paper_code.training.train_epoch`, which is what `fit` runs, and with its process settings but not
+Ours is timed through `paper_code.training.Trainer`, which is what `fit` runs, and with its process settings but not
 its deterministic algorithms. Beside it train
 
     dense           ours with nothing deferred (`paper_code.deferral`), where it else is
@@ -57,7 +57,7 @@ from paper_code.models import MODEL_LABELS, MODELS, base_embedding_size, build_m
 from paper_code.published import STATISTICS
 from paper_code.runs import peak_memory, processor, reset_peak_memory
 from paper_code.sizes import paper_cardinalities
-from paper_code.training import TrainingConfig, find_device, make_optimizer, set_up_process, train_epoch
+from paper_code.training import Trainer, TrainingConfig, find_device, make_optimizer, set_up_process
 
 BATCH, BATCHES = 2048, 32
 OURS_STEPS = {32: 3, 16: 8}  # in a round, where they take less than so many times its seconds
@@ -166,11 +166,11 @@ def trainer(name: str, case: Case, ids: Tensor, labels: Tensor) -> Callable[[int
     if name in OURS:
         optimizer = make_optimizer(model, None, TrainingConfig())
         batches = torch.arange(len(ids), device=device).split(BATCH) * (GPU_STEPS // BATCHES)
-        large = deferral.LARGE if name == "ours" else math.inf
+        with patch.object(deferral, "LARGE", deferral.LARGE if name == "ours" else math.inf):
+            ours = Trainer(model, None, optimizer, ids, labels, device, TrainingConfig())
 
         def train_ours(steps: int) -> None:
-            with patch.object(deferral, "LARGE", large):
-                train_epoch(model, None, optimizer, ids, labels, batches[:steps], device, tqdm(disable=True))
+            ours.train(batches[:steps], tqdm(disable=True))
 
         return train_ours
     trained = [p for p in model.parameters() if p.requires_grad]

@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from paper_code.models import MODELS, build_model
+from paper_code.models.layers import CompressedSum
 
 CARDINALITIES = [5, 7, 40, 11]
 N, K = len(CARDINALITIES), 12
@@ -331,3 +332,43 @@ def test_a_permutation_of_fields_with_their_weights_changes_nothing(name, num_se
     other.load_state_dict(model.state_dict())  # unmoved, they give something else
     lowest = ids.clamp(max=min(CARDINALITIES) - 1)
     assert not torch.allclose(other(lowest[:, ORDER]), model(lowest), rtol=1e-4)
+
+
+# Blocks of columns
+
+
+@pytest.mark.parametrize("first", [True, False])
+@pytest.mark.parametrize(("fields", "columns"), [(3, 1), (12, 1000), (12, 2 * 896), (40, 1037)])
+def test_a_compressed_sum_and_its_gradients_are_those_of_one_einsum(fields, columns, first):
+    """Of a part of a block of columns, of whole blocks, and of whole ones and a part; of the smallest block."""
+    generator = torch.Generator().manual_seed(0)
+    rows = fields if first else fields + 1
+    shapes = (2, 4, rows, fields), (2, fields, columns), (2, rows, columns), (2, 4, columns)
+    weight, x0, x, g = (torch.randn(shape, generator=generator, dtype=torch.float64) for shape in shapes)
+    weight.requires_grad_(), x0.requires_grad_(), x.requires_grad_()
+    inputs, distinct = ((weight, x0, x0), (weight, x0)) if first else ((weight, x, x0), (weight, x, x0))
+    found, expected = CompressedSum.apply(*inputs), torch.einsum("mhij,mic,mjc->mhc", *inputs)
+    torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
+    gradients = [torch.autograd.grad((sums * g).sum(), distinct) for sums in (found, expected)]
+    for ours, theirs in zip(*gradients, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-11, atol=1e-11)
+
+
+def test_a_compressed_sum_has_the_gradients_of_finite_differences():
+    generator = torch.Generator().manual_seed(0)
+    shapes = (2, 2, 2, 3), (2, 2, 4), (2, 3, 4)
+    inputs = [torch.randn(shape, generator=generator, dtype=torch.float64, requires_grad=True) for shape in shapes]
+    assert torch.autograd.gradcheck(CompressedSum.apply, inputs)
+
+
+def test_a_compressed_sum_is_of_float32_under_autocast_too():
+    generator = torch.Generator().manual_seed(0)
+    shapes = (2, 4, 5, 5), (2, 5, 9)
+    weight, x = (torch.randn(shape, generator=generator, requires_grad=True) for shape in shapes)
+    usual = CompressedSum.apply(weight, x, x)
+    with torch.autocast("cpu", torch.bfloat16):
+        mixed = CompressedSum.apply(weight, x, x)
+    assert torch.equal(mixed, usual)
+    gradients = [torch.autograd.grad(sums.square().sum(), (weight, x)) for sums in (usual, mixed)]
+    for ours, theirs in zip(*gradients, strict=True):
+        assert torch.equal(ours, theirs)
