@@ -423,6 +423,7 @@ OPTION_MEANINGS = {
     "embedding_std": "embeddings normal with this standard deviation at the start, not Xavier-uniform",
     "blocks": "number of RankMixer blocks",
     "expansion": "hidden size of a token's layers over the token's",
+    "groups": "cross layers of block-diagonal projections, of so many blocks",
 }
 
 
@@ -435,7 +436,7 @@ def add_model_option(parser: argparse.ArgumentParser, option: str, default: obje
         shown = ",".join(map(str, default))
         parser.add_argument(flag, type=sizes, metavar=shown, help=f"{text} (default: {shown})")
     elif default is None:
-        parser.add_argument(flag, type=number(0), help=text)
+        parser.add_argument(flag, type=whole(1) if option == "groups" else number(0), help=text)
     else:
         kind = whole(1) if isinstance(default, int) else number(0, 1)
         parser.add_argument(flag, type=kind, help=f"{text} (default: {default})")
@@ -595,7 +596,7 @@ def train_command(options: argparse.Namespace) -> None:
     profile = find("profile", options.profile, PROFILES)
     data = log_of_profile(profile, options.dataset, options.seed, options.data_dir)
     fields = num_fields(data, options.data_dir)
-    find("model", options.model, MODELS)
+    model_options(options.model)  # an error that names those that exist
     base = base_embedding_size(options.model, fields)
     size = base if options.embedding_size is None else options.embedding_size
     model_settings, training = setting(profile, data, fields, options.model, max(1, size // base), options.num_sets)

@@ -27,6 +27,7 @@ from paper_code.regime import (
 from paper_code.regularizers import RegularizerConfig
 from paper_code.runs import (
     DATA_FOLDER,
+    FIRST_CRITEO_80K,
     PROJECT_FOLDER,
     RECORDED_LOGS,
     DataConfig,
@@ -409,6 +410,16 @@ BOOK = {
     ),
     "criteo_80k": ("few_rows",),
 }
+PLAN = {
+    "movielens": ("tables", "trained_out", "base_rate", "noise", "permuted", "controls", "evidence_iii", "patterns"),
+    "criteo_like": (*BOOK["criteo_like"], *REGIME),
+    "criteo_80k": ("few_rows", "evidence_iii", "evidence_iv"),
+    "avazu_like": (*BOOK["avazu_like"], "trained_out", "base_rate"),
+    "movielens_without_ids": ("scalability",),
+    "frappe": ("tables",),
+    "frappe_random": ("scalability",),
+}
+"""What the regime is to have of each log."""
 # experiments and logs that the book still shows by records of the first regime
 OF_FIRST_REGIME = {(experiment, dataset) for dataset, experiments in BOOK.items() for experiment in experiments}
 # of Part IV, beside the paper
@@ -492,7 +503,7 @@ def log_of_profile(profile: Profile, dataset: str, seed: int, data_folder: Path 
     """The log of that name as a run of this seed has it."""
     data = data_config(dataset, seed, profile.rows, profile.test_rows, data_folder)
     if profile is PROFILES[FIRST]:
-        data = replace(data, generator=None)
+        return FIRST_CRITEO_80K if dataset == FIRST_CRITEO_80K.name else replace(data, seed=seed, generator=None)
     return data if profile.by_regime or dataset in SYNTHETIC_LOGS else replace(data, seed=0)
 
 
@@ -583,8 +594,9 @@ def logs_beside(dataset: str) -> tuple[str, ...]:
 @lru_cache
 def num_fields(data: DataConfig, data_folder: Path) -> int:
     """How many fields the log has."""
-    if data in RECORDED_LOGS:
-        return RECORDED_LOGS[data]
+    recorded = {log.name: fields for log, fields in RECORDED_LOGS.items()}
+    if data.name in recorded and not (data_folder / data.name).exists():
+        return recorded[data.name]
     if data.name in SYNTHETIC_LOGS:
         data = DataConfig(data.name, 0, rows=100, test_rows=0)  # the fields are the same
     return len(load_data.__wrapped__(data, data_folder).fields)
@@ -710,9 +722,10 @@ def shown_configs(
     """The runs that the book shows: `run_configs`, but of the first regime where the records that come with the project
     are still of it."""
     still = profile == "laptop" and (experiment, dataset) in OF_FIRST_REGIME and is_published(results_dir)
-    if still and {*parse_seeds(seeds, PROFILES[FIRST])} <= {*PROFILES[FIRST].seeds}:
-        profile = FIRST
-    return run_configs(experiment, dataset, profile, seeds)
+    if not still or not {*parse_seeds(seeds, PROFILES[FIRST])} <= {*PROFILES[FIRST].seeds}:
+        return run_configs(experiment, dataset, profile, seeds)
+    store = run_store(results_dir)
+    return [config for config in run_configs(experiment, dataset, FIRST, seeds) if store.find(config)]
 
 
 def is_published(results_dir: str | Path) -> bool:

@@ -78,9 +78,17 @@ class DataConfig:
         return {name: value for name, value in found.items() if value is not None}
 
 
-# Logs that the project has records of but not the rows -> their number of fields. The first 80,000 rows of Criteo's
-# train.txt, their categories hashed to 20 bits, were used for `few_rows`.
-RECORDED_LOGS = {DataConfig("criteo_80k", seed=0, rows=80_000, fingerprint="9dd96af35b6d74ff"): 39}
+RECORDED_LOGS = {
+    DataConfig("movielens", 0, 739_012, fingerprint="fda6431bad34e180"): 8,
+    DataConfig("movielens_without_ids", 0, 739_012, fingerprint="522b0947cecc8d24"): 6,
+    DataConfig("frappe", 0, 288_609, fingerprint="fdfe97a0fd6adbfa"): 10,
+    DataConfig("frappe_random", 0, 288_609, fingerprint="27b24bd9d14985ac"): 10,
+    DataConfig("criteo_80k", 0, 80_000, fingerprint="4eb085432ce9d31d"): 39,
+}
+"""Logs that the project makes records of but does not have the rows of, with their number of fields; split by seed 0.
+The first 80,000 rows of Criteo's train.txt have their categories hashed to 20 bits."""
+FIRST_CRITEO_80K = DataConfig("criteo_80k", 0, 80_000, fingerprint="9dd96af35b6d74ff")
+"""The same rows as the first regime had them encoded."""
 
 
 @dataclass(frozen=True)
@@ -284,17 +292,15 @@ def read_record(path: Path) -> RunRecord:
 
 def of_this_schema(values: object) -> object:
     """The JSON values of a record of the first regime with what it lacks: it had one look an epoch."""
-    if isinstance(values, dict) and values.get("schema") == 1:
+    if not isinstance(values, dict) or values.get("schema") != 1:
+        return values
+    try:
         looks = [epoch["validation_auc"] for epoch in values["epochs"]]
-        best = {"best_look": values["scores"]["best_epoch"]}
-        return values | {
-            "scores": values["scores"] | best,
-            "looks": looks,
-            "moments": {},
-            "parameters_by_part": {},
-            "schema": SCHEMA_VERSION,
-        }
-    return values
+        scores = values["scores"] | {"best_look": values["scores"]["best_epoch"]}
+    except (KeyError, TypeError):
+        return values
+    new = {"looks": looks, "moments": {}, "parameters_by_part": {}, "schema": SCHEMA_VERSION}
+    return values | {"scores": scores} | new
 
 
 def check_record(values: object) -> None:

@@ -16,7 +16,7 @@ from sklearn.metrics import roc_auc_score
 
 from paper_code import measurement
 from paper_code.data import SYNTHETIC_LOGS, ClickLog
-from paper_code.experiments import PROFILES, find, project_path, seeds_of
+from paper_code.experiments import DECAY_TIMES_ROWS, PROFILES, find, project_path, seeds_of, training_rows
 from paper_code.models import MODEL_LABELS, MODELS, base_embedding_size, build_model
 from paper_code.models.ctr_model import CTRModel
 from paper_code.published import STATISTICS, published_auc, published_dataset
@@ -24,6 +24,7 @@ from paper_code.runs import DataConfig, RunRecord, data_config, load_data
 from paper_code.spectra import (
     effective_rank_of,
     information_abundance_of,
+    random_information_abundance,
     random_spectrum,
     singular_values,
     stable_rank_of,
@@ -32,6 +33,7 @@ from paper_code.spectra import (
 PLAIN = "plain"
 RESULT_COLUMNS = [
     *("dataset", "model", "variant", "embedding", "scale", "seed", "test_auc", "best_epoch", "parameters", "seconds"),
+    *("embedding_parameters", "interaction_parameters", "head_parameters"),
     *("information_abundance", "abundance_per_set", "auc_drop", "loss_fall"),
 ]
 
@@ -160,15 +162,17 @@ def results_table(records: Iterable[RunRecord]) -> pd.DataFrame:
     """A row per run.
 
     Columns: dataset, model, variant (see `variant`), embedding (SE or ME; a base run, of scale 1, is both and appears
-    once, as SE), scale, seed, test_auc, best_epoch, parameters, seconds; information_abundance, of all sets side by
-    side, and abundance_per_set, both means over the fields; auc_drop, the validation AUC of the best epoch less that of
-    the last; loss_fall, the mean training loss of the best epoch less that of the last.
+    once, as SE), scale, seed, test_auc, best_epoch, parameters, seconds; parameters by part, NaN where they were not
+    recorded; information_abundance, of all sets side by side, and abundance_per_set, both means over the fields;
+    auc_drop, the validation AUC at the best look less that at the last; loss_fall, the mean training loss of the epoch
+    of the best look, or if that was not finished of the last whole one, less that of the last whole one.
     """
     rows = []
     for record in records:
         config, spectra = record.config, record.spectra
         size = config["embedding_size"] * config["num_sets"]
-        best, last = record.epochs[record.scores["best_epoch"] - 1], record.epochs[-1]
+        losses = [np.mean(epoch["training_loss"]) for epoch in record.epochs]
+        parts = record.parameters_by_part
         rows.append(
             {
                 "dataset": config["data"]["name"],
@@ -181,23 +185,92 @@ def results_table(records: Iterable[RunRecord]) -> pd.DataFrame:
                 "best_epoch": record.scores["best_epoch"],
                 "parameters": record.parameters,
                 "seconds": record.provenance["seconds"],
+                **{f"{part}_parameters": parts.get(part, np.nan) for part in ("embedding", "interaction", "head")},
                 "information_abundance": mean_abundance(spectra["side_by_side"]),
                 "abundance_per_set": np.mean([mean_abundance(fields) for fields in of_sets(record)]),
-                "auc_drop": best["validation_auc"] - last["validation_auc"],
-                "loss_fall": np.mean(best["training_loss"]) - np.mean(last["training_loss"]),
+                "auc_drop": max(record.looks) - record.looks[-1],
+                "loss_fall": losses[min(record.scores["best_epoch"], len(losses)) - 1] - losses[-1],
             }
         )
     return pd.DataFrame(rows, columns=RESULT_COLUMNS)
 
 
+class Runs:
+    """The table of some records, and from it one number per seed.
+
+    dataset, scales: what the records are meant to hold; None: what they hold.
+    """
+
+    def __init__(self, records: Sequence[RunRecord], dataset: str | None = None, scales: Sequence[int] | None = None):
+        self.records = list(records)
+        self.table = results_table(self.records).assign(number=range(len(self.records)))
+        if len(found := sorted(set(self.table["dataset"]))) > 1:
+            raise ValueError(f"records of {', '.join(found)}: expected those of one data set")
+        self.dataset = dataset or str(self.table["dataset"].iloc[0])
+        self.scales = sorted(scales or self.table["scale"].unique())
+
+    @property
+    def largest(self) -> int:
+        return self.scales[-1]
+
+    def __call__(
+        self, value: str, model: str, embedding: str = "SE", scale: int | None = None, variant: str = PLAIN
+    ) -> pd.Series:
+        """seed -> the value of the run of that seed, without the seeds that lack it. scale: None is the largest."""
+        t, scale = self.table, scale or self.largest
+        embedding = "SE" if scale == 1 else embedding
+        of_run = (t["model"] == model) & (t["variant"] == variant) & (t["embedding"] == embedding)
+        return t[of_run & (t["scale"] == scale)].set_index("seed")[value]
+
+    def records_of(
+        self, model: str, embedding: str = "SE", scale: int | None = None, variant: str = PLAIN
+    ) -> list[RunRecord]:
+        """The model's records at that size."""
+        return [self.records[number] for number in self("number", model, embedding, scale, variant)]
+
+    def measured(
+        self,
+        measure: Callable[[RunRecord], float],
+        model: str,
+        embedding: str = "SE",
+        scale: int | None = None,
+        variant: str = PLAIN,
+    ) -> pd.Series:
+        """As a call, of what `measure` gives for the run's record."""
+        numbers = self("number", model, embedding, scale, variant)
+        return pd.Series([measure(self.records[n]) for n in numbers], numbers.index, dtype=float)
+
+
 def variant(config: dict) -> str:
-    """What sets a run apart from the paper's plain one, but for the weight decay: its options that are on, its
-    regularizer, and what its synthetic log and its training do otherwise."""
-    further = {"embedding_std": config["options"].get("embedding_std"), **DataConfig(**config["data"]).variation}
-    parts = [name for name, value in config["options"].items() if value is True]
+    """What sets a run apart from the paper's plain one in its regime, but for the weight decay of all parameters: its
+    options that are on, its regularizer, and what its log and its training do otherwise. Learning rates and widths are
+    not told apart, but for layers of different width."""
+    options, training, data = config["options"], config["training"], DataConfig(**config["data"])
+    hidden = options.get("hidden", [])
+    further = {
+        "embedding_std": options.get("embedding_std"),
+        "groups": options.get("groups"),
+        "hidden": " ".join(map(str, hidden)) if len(set(hidden)) > 1 and hidden[0] > hidden[-1] else None,
+        **data.variation,
+        "embedding_decay": embedding_decay(config),
+        "dropout_seed": training.get("dropout_seed"),
+    }
+    parts = [name for name, value in options.items() if value is True]
     parts += [f"{name} {value}" for name, value in further.items() if value is not None]
-    parts += [name for name in ("shuffle", "mixed_precision") if config["training"].get(name)]
+    parts += ["permuted"] * data.permuted + ["mixed_precision"] * training.get("mixed_precision", False)
+    averaged = "averaging" in training  # where rows are shuffled unless it is said
+    if training.get("shuffle", False) != averaged:
+        parts.append("same order" if averaged else "shuffle")
     return " + ".join([*parts, *([config["regularizer"]["name"]] if config.get("regularizer") else [])]) or PLAIN
+
+
+def embedding_decay(config: dict) -> str | None:
+    """The embeddings' weight decay as a multiple of the regime's; None if it is that."""
+    decay = config["training"].get("embedding_weight_decay")
+    if decay is None:
+        return None
+    multiple = f"{decay * training_rows(DataConfig(**config['data'])) / DECAY_TIMES_ROWS:g}"
+    return None if multiple == "1" else multiple
 
 
 def mean_abundance(spectra: Sequence[Sequence[float]]) -> float:
@@ -373,6 +446,20 @@ def law_correlations(record: RunRecord, of_pairs: np.ndarray | None = None) -> t
     return tuple(float(stats.spearmanr(of_fields, mean).statistic) for mean in means)
 
 
+def law_given_cardinality(record: RunRecord) -> float:
+    """The second of `law_correlations`, partial: given the fields' cardinalities, or as ranks go their logarithms."""
+    _, other = law_means(sub_embedding_abundance(record))
+    columns = [field_abundance(record), other, [field["cardinality"] for field in record.fields]]
+    (_, ab, ac), (_, _, bc), _ = stats.spearmanr(np.column_stack(columns)).statistic
+    return float((ab - ac * bc) / np.sqrt((1 - ac**2) * (1 - bc**2)))
+
+
+def fishers_z(correlation: float, fields: int) -> float:
+    """arctanh of a rank correlation over so many fields; of one of 1 as of one halfway to the next below."""
+    most = 1 - 6 / (fields**3 - fields)
+    return float(np.arctanh(np.clip(correlation, -most, most)))
+
+
 def law_table(records: Sequence[RunRecord]) -> pd.DataFrame:
     """Rank correlations of the interaction-collapse law by model and size, as text: mean and range over the seeds,
     of the record's sub-embeddings and, as a control, of random projections of its embeddings."""
@@ -403,8 +490,15 @@ def relative_spread(of_sets: np.ndarray) -> float:
 
 
 def set_spread(record: RunRecord) -> float:
-    """`relative_spread` of the fields' information abundance over the sets, learned less before training."""
-    return relative_spread(set_abundance(record)) - relative_spread(initial_set_abundance(record))
+    """`relative_spread` of the fields' information abundance over the sets."""
+    return relative_spread(set_abundance(record))
+
+
+def set_share(record: RunRecord) -> float:
+    """Information abundance per set over that of a random matrix of the same shape, mean over sets and fields."""
+    cardinalities = [field["cardinality"] for field in record.fields]
+    random = [random_information_abundance(rows, record.config["embedding_size"]) for rows in cardinalities]
+    return float(np.mean(set_abundance(record) / random))
 
 
 def initial_set_abundance(record: RunRecord) -> np.ndarray:
@@ -530,16 +624,8 @@ def off_diagonal(patterns) -> np.ndarray:
 
 
 def pattern_measures(record: RunRecord) -> dict[str, float]:
-    """correlation: of two sets' patterns, averaged over the pairs of sets. spread: how much a norm varies over the
-    sets, learned less before training. Both without i = j."""
-
-    def flat(patterns: np.ndarray) -> np.ndarray:
-        return patterns[:, ~np.isnan(patterns[0])]
-
-    learned = flat(interaction_patterns(record))
-    upper = np.triu_indices(len(learned), k=1)
-    spread = relative_spread(learned) - relative_spread(flat(initial_patterns(record)))
-    return {"correlation": float(np.corrcoef(learned)[upper].mean()), "spread": spread}
+    """`paper_code.measurement.pattern_measures` of the trained model: correlation and spread."""
+    return measurement.pattern_measures(record.spectra["interaction_norms"])
 
 
 def log_label(dataset: str) -> str:

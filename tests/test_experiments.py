@@ -276,9 +276,13 @@ def test_evidence_iii_has_the_papers_penalty_and_the_ablations_the_released_form
 
 
 def test_a_log_whose_records_the_project_has_needs_no_rows(tmp_path):
-    configs = run_configs("few_rows", "criteo_80k", "first", data_folder=tmp_path)
-    assert {c.data.fingerprint for c in configs} == {log.fingerprint for log in RECORDED_LOGS}
-    assert {c.embedding_size for c in configs if c.model == "ffm"} == {8 * 38}
+    for log, fields in RECORDED_LOGS.items():
+        configs = run_configs("few_rows", log.name, data_folder=tmp_path)
+        assert {c.data.fingerprint for c in configs} == {log.fingerprint}
+        assert {c.data.seed for c in configs} == {c.seed for c in configs}
+        assert {c.embedding_size for c in configs if c.model == "ffm"} == {8 * (fields - 1)}
+    first = run_configs("few_rows", "criteo_80k", "first", data_folder=tmp_path)
+    assert {(c.data.fingerprint, c.data.seed) for c in first} == {("9dd96af35b6d74ff", 0)}
     with pytest.raises(FileNotFoundError, match="no data set 'criteo_81k'"):
         run_configs("few_rows", "criteo_81k", data_folder=tmp_path)
 
@@ -348,7 +352,7 @@ def test_no_experiment_asks_for_a_run_twice(experiment, profile):
     [
         (("scaling", "criteo_like"), ValueError, ["experiment 'scaling'", *EXPERIMENTS]),
         (("collapse", "criteo_like", "huge"), ValueError, ["profile 'huge'", *PROFILES]),
-        (("collapse", "movielens"), FileNotFoundError, ["'movielens'", *DATASETS, "paper-code prepare"]),
+        (("collapse", "netflix"), FileNotFoundError, ["'netflix'", *DATASETS, "paper-code prepare"]),
         (("collapse", "criteo_like", "smoke", "x"), ValueError, ["seeds="]),
     ],
 )

@@ -411,7 +411,7 @@ EDITS = {
     "fields.0": ("ad", "fields.0 is 'ad', expected dict"),
     "parameters": (True, "parameters is True, expected int"),
     "spectra": ({"side_by_side": [[float("inf")]]}, "spectra.side_by_side.0.0 is inf, expected a finite number"),
-    "schema": (1.0, "schema is 1.0, expected int"),
+    "schema": (2.0, "schema is 2.0, expected int"),
     "note": ("mine", "note is no part of a record"),
 }
 
@@ -480,7 +480,7 @@ def test_a_sweep_names_the_record_it_cannot_read_and_leaves_everything_as_it_is(
         stored.unlink()
         stored.mkdir()
     else:
-        edited(stored, *(("schema", 2) if damage == "schema" else ("scores.test_log_loss", float("nan"))))
+        edited(stored, *(("schema", 3) if damage == "schema" else ("scores.test_log_loss", float("nan"))))
     before = files(tmp_path)
     with pytest.raises((OSError, ValueError), match=re.escape(str(stored))):
         sweep([tiny_config(seed) for seed in range(3)], store, device="cpu", jobs=1)

@@ -93,3 +93,59 @@ def test_every_measure_of_a_log_is_there(monkeypatch):
         assert values[f"reads_below_{bound}"] == pytest.approx(np.mean([(of < bound).mean() for of in counts]))
     assert values["shared_id_reads"] == pytest.approx((log.ids == 0).mean())
     assert fields["field"].tolist() == [field.name for field in log.fields]
+
+
+# The committed numbers
+
+
+def test_the_committed_numbers_are_of_logs_with_as_many_rows():
+    table = likeness.committed()
+    assert [(row.log, row.rows) for row in table.itertuples()] == [
+        *(("criteo_80k", 80_000), ("criteo_like", 80_000), ("criteo_like", 200_000)),
+        *(("avazu_6k", 6_000), ("avazu_like", 6_000), ("avazu_like", 200_000)),
+    ]
+    assert set(MEASURES) <= set(table.columns)
+    assert table["source"].str.startswith(("SHA-256", "seed 0")).all()
+    fields = likeness.committed("likeness_fields")
+    assert fields.groupby(["log", "rows"]).size().to_dict() == {
+        (row.log, row.rows): row.fields for row in table.itertuples()
+    }
+
+
+def test_the_committed_numbers_of_a_synthetic_log_are_its_own():
+    fields = likeness.committed("likeness_fields").query("log == 'avazu_like' and rows == 6000")
+    found = likeness.field_table(SYNTHETIC_LOGS["avazu_like"](0, 6_000, 0)).set_index("field")
+    expected = fields.set_index("field").drop(columns=["log", "rows"])
+    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4)
+
+
+def test_the_table_has_a_row_per_measure_and_a_column_per_log():
+    table = likeness.likeness_table()
+    assert table[""].tolist() == list(MEASURES.values())
+    assert table.shape == (len(MEASURES), 7)
+    assert table.set_index("").loc["rows per value", "criteo_like, 200,000 rows"] == "42.0"
+    assert len(likeness.fields_text()) == len(likeness.committed("likeness_fields"))
+
+
+@pytest.mark.parametrize(("real", "like"), [("criteo_80k", "criteo_like"), ("avazu_6k", "avazu_like")])
+def test_what_the_page_says_fits_and_does_not(real, like):
+    table = likeness.committed().set_index(["log", "rows"])
+    theirs = table.loc[real].iloc[0]
+    same_rows, regime = (table.loc[(like, rows)] for rows in (theirs.name, 200_000))
+    assert theirs["shared_id_reads"] > 0.05
+    assert regime["shared_id_reads"] == 0
+    assert theirs["most_frequent"] > 2 * same_rows["most_frequent"]
+    assert theirs["evenness"] < same_rows["evenness"] - 0.15
+    assert theirs["information_median"] > 1.5 * same_rows["information_median"]
+    assert theirs["information_best"] > 1.5 * same_rows["information_best"]
+    assert theirs["auc_linear"] > same_rows["auc_linear"] + 0.03
+    assert theirs["determined_fields"] < same_rows["determined_fields"]
+    if like == "criteo_like":
+        assert same_rows["shared_id_reads"] < 0.01
+        assert theirs["gain_of_pairs"] < 0.003
+        assert same_rows["gain_of_pairs"] > 0.02
+        assert same_rows["reads_below_1000"] == pytest.approx(theirs["reads_below_1000"], rel=0.1)
+        assert same_rows["entropy"] == pytest.approx(theirs["entropy"], rel=0.2)
+        assert same_rows["dependence"] == pytest.approx(theirs["dependence"], abs=0.05)
+    else:
+        assert theirs["dependence"] > same_rows["dependence"] + 0.1

@@ -1,29 +1,57 @@
 """The ledger: every claim from the records that are there, in tables, in a summary and as HTML."""
 
+import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 from html import escape
 
-import numpy as np
 import pandas as pd
 
 from paper_code.appendix_b import appendix_b_table
+from paper_code.checks import Check, checks_of, gate
 from paper_code.claims.of_paper import (
     ablation_claims,
     appendix_b_claim,
+    average_claims,
     collapse_claims,
     evidence_iii_claims,
     evidence_iv_claims,
     figure_9_claims,
     finding_2_claims,
+    law_claim,
     law_claims,
+    over_logs_claims,
     scalability_claims,
-    table_claims,
     toy_claim,
 )
-from paper_code.claims.ours import alternatives_claims, map_claims, newer_claims, optimizer_claims, released_claims
-from paper_code.claims.rules import ANSWERS, NOT_REPRODUCED, NOT_TESTED, PARTLY, REPRODUCED, Claim, corrected_verdicts
+from paper_code.claims.ours import (
+    alternatives_claims,
+    control_claims,
+    learned_claims,
+    map_claims,
+    newer_claims,
+    optimizer_claims,
+    released_claims,
+)
+from paper_code.claims.rules import (
+    ANSWERS,
+    CONTRADICTED,
+    HOLDS,
+    IN_PART,
+    INCONCLUSIVE,
+    LEVEL,
+    MIXED,
+    NOT_TESTABLE,
+    NOT_TESTED,
+    SUPPORTED,
+    VERDICTS,
+    Claim,
+    corrected,
+)
 from paper_code.data import SYNTHETIC_LOGS
 from paper_code.experiments import (
+    BOOK,
     EXPERIMENTS,
     OF_GENERATORS,
     PAPER_MODELS,
@@ -35,26 +63,120 @@ from paper_code.experiments import (
     toy_seeds,
     trials,
 )
-from paper_code.tables import html_table, log_label
+from paper_code.runs import RunRecord
+from paper_code.tables import Runs, html_table, log_label
 
-# of which experiment, what to claim of it, and whether on both logs or on the one that stands for Criteo, as the paper
-OF_RECORDS: tuple[tuple[str, Callable[..., list[Claim]], dict, bool], ...] = (
-    ("collapse", collapse_claims, {}, True),
-    ("evidence_i", law_claims, {"model": "ffm"}, True),
-    ("evidence_ii", law_claims, {"model": "dcnv2"}, True),
-    ("evidence_iii", evidence_iii_claims, {}, False),
-    ("evidence_iv", evidence_iv_claims, {}, False),
-    ("finding_2", finding_2_claims, {}, False),
-    ("tables", table_claims, {}, True),
-    ("tables", scalability_claims, {"models": PAPER_MODELS}, True),
-    ("patterns", figure_9_claims, {}, False),
-    ("ablations", ablation_claims, {}, False),
-    ("newer", newer_claims, {}, False),
-    ("optimizer", optimizer_claims, {}, True),
-    ("released", released_claims, {}, False),
-    ("map", map_claims, {}, True),
-    ("alternatives", alternatives_claims, {}, True),
+
+@dataclass(frozen=True)
+class Judged:
+    """Claims of a log: how their names begin, of the runs of which experiments they are, what makes them, and whether
+    on every log or only on the one that stands for Criteo, as in the paper."""
+
+    names: tuple[str, ...]
+    experiments: tuple[str, ...]
+    claims: Callable[..., list[Claim]]
+    on_all: bool = True
+
+    @property
+    def headline(self) -> bool:
+        return self.claims in (collapse_claims, law_claim, average_claims)
+
+
+OF_RECORDS = (
+    Judged(("embedding-collapse",), ("collapse",), collapse_claims),
+    Judged(("law",), ("evidence_i", "evidence_ii"), law_claim),
+    Judged(("average",), ("tables", "base_rate"), average_claims),
+    Judged(("interaction-collapse",), ("evidence_i",), partial(law_claims, model="ffm")),
+    Judged(("interaction-collapse",), ("evidence_ii",), partial(law_claims, model="dcnv2")),
+    Judged(("evidence-iii",), ("evidence_iii",), evidence_iii_claims, on_all=False),
+    Judged(("evidence-iv",), ("evidence_iv",), evidence_iv_claims, on_all=False),
+    Judged(("finding-2",), ("finding_2",), finding_2_claims, on_all=False),
+    Judged(("single-", "multi-"), ("tables",), partial(scalability_claims, models=PAPER_MODELS)),
+    Judged(("figure-9",), ("patterns",), figure_9_claims, on_all=False),
+    Judged(("own-interactions",), ("ablations",), ablation_claims, on_all=False),
+    Judged(("collapse-is-learned",), ("permuted",), learned_claims),
+    Judged(("control",), ("tables", "controls"), control_claims),
+    Judged(("interaction-collapse", "single-", "multi-"), ("newer",), newer_claims, on_all=False),
+    Judged(("optimizer",), ("optimizer",), optimizer_claims),
+    Judged(("released",), ("released",), released_claims, on_all=False),
+    Judged(("map",), ("map",), map_claims),
+    Judged(("alternatives",), ("alternatives",), alternatives_claims),
 )
+
+
+class Ledger:
+    """What the claims and the checks of some logs are computed from: the records that are there.
+
+    Nothing is trained, and what has no records is "not tested". datasets: the log that stands for Criteo first.
+    """
+
+    def __init__(
+        self,
+        datasets: Sequence[str],
+        profile: str = "laptop",
+        seeds: Sequence[int] | str | None = None,
+        results_dir: str = RESULTS_FOLDER,
+    ):
+        self.datasets, self.profile, self.seeds, self.results_dir = datasets, profile, seeds, results_dir
+        self.scales = find("profile", profile, PROFILES).scales
+        self.found: dict[tuple[str, str], list] = {}  # what was read and computed before
+
+    def records(self, experiment: str, dataset: str) -> list[RunRecord]:
+        if experiment in OF_GENERATORS and dataset not in SYNTHETIC_LOGS:
+            return []
+        if (experiment, dataset) not in self.found:
+            read = stored_records(experiment, dataset, self.profile, self.seeds, self.results_dir)
+            self.found[experiment, dataset] = read
+        return self.found[experiment, dataset]
+
+    def runs(self, experiment: str, dataset: str) -> Runs:
+        """Those of an experiment on a log, which know what sizes they should have."""
+        variants = EXPERIMENTS[experiment](self.scales)
+        scales = sorted({variant.scale * variant.num_sets for variant in variants})
+        return Runs(self.records(experiment, dataset), dataset, scales)
+
+    def checks(self, dataset: str) -> list[Check]:
+        """All checks of a log."""
+        if ("checks", dataset) not in self.found:
+            self.found["checks", dataset] = checks_of(partial(self.records, dataset=dataset), dataset, self.scales)
+        return self.found["checks", dataset]
+
+    def of_log(self, dataset: str, names: Sequence[str] = ("",)) -> list[Claim]:
+        """The claims on a log, gated by its checks: those whose names begin so, and the headline claims, by which they
+        are corrected."""
+        if BOOK.get(dataset) == ("few_rows",):
+            claims = self.of_few_rows(dataset)
+        else:
+            claims = []
+            for judged in OF_RECORDS:
+                asked = any(a.startswith(b) or b.startswith(a) for a in judged.names for b in names)
+                applies = judged.on_all or dataset == self.datasets[0]
+                of_generator = dataset in SYNTHETIC_LOGS or not set(judged.experiments) & set(OF_GENERATORS)
+                if applies and of_generator and (asked or judged.headline):
+                    runs = [self.runs(experiment, dataset) for experiment in judged.experiments]
+                    timed = judged.claims is alternatives_claims
+                    claims += judged.claims(*runs, **{"references": trials(self.results_dir)} if timed else {})
+        return [gate(claim, self.checks(dataset) if claim.checks else []) for claim in claims]
+
+    def of_few_rows(self, dataset: str) -> list[Claim]:
+        """Figures 1b to 3 of a log with few rows."""
+        runs = self.runs("few_rows", dataset)
+        of_model = {
+            model: Runs([r for r in runs.records if r.config["model"] == model], dataset, scales)
+            for model, scales in {"ffm": [1], "dcnv2": runs.scales}.items()
+        }
+        claims = collapse_claims(of_model["dcnv2"]) + law_claim(of_model["ffm"], of_model["dcnv2"])
+        return claims + [claim for model, of_one in of_model.items() for claim in law_claims(of_one, model)]
+
+    def claims(self, *names: str) -> list[Claim]:
+        """The claims on runs whose names begin so; none: all of them."""
+        names = names or ("",)
+        found = [claim for dataset in self.datasets for claim in self.of_log(dataset, names)]
+        if any("logs-".startswith(name) for name in names):
+            every_check = [check for dataset in self.datasets for check in self.checks(dataset)]
+            over_logs = over_logs_claims([self.runs("tables", dataset) for dataset in self.datasets])
+            found += [gate(claim, every_check) for claim in over_logs]
+        return [claim for claim in corrected(found) if claim.name.startswith(names)]
 
 
 def ledger(
@@ -63,65 +185,82 @@ def ledger(
     seeds: Sequence[int] | str | None = None,
     results_dir: str = RESULTS_FOLDER,
 ) -> list[Claim]:
-    """Every claim, from the records that are there; nothing is trained, and what has no records is "not tested".
-
-    datasets: the log that stands for Criteo and, if wanted, that which stands for Avazu. The toy experiment and
-    Appendix B are computed anew.
-    """
-    settings = find("profile", profile, PROFILES)
-    claims = [toy_claim(*toy_results(profile, seeds)), appendix_b_claim(appendix_b_table(toy_seeds(profile, seeds)))]
-    prepared = datasets[0] not in SYNTHETIC_LOGS
-    for experiment, function, further, on_both in OF_RECORDS:
-        if prepared and experiment in OF_GENERATORS:
-            continue
-        variants = EXPERIMENTS[experiment](settings.scales)
-        scales = sorted({variant.scale * variant.num_sets for variant in variants})
-        if function is alternatives_claims:
-            further = {"references": trials(results_dir)}
-        for dataset in datasets if on_both else datasets[:1]:
-            records = stored_records(experiment, dataset, profile, seeds, results_dir)
-            claims += function(records, dataset, scales, **further)
-    return claims
+    """Every claim, gated and corrected; see `Ledger`. The toy experiment and Appendix B are computed anew."""
+    of_no_log = [
+        toy_claim(*toy_results(profile, seeds)),
+        appendix_b_claim(appendix_b_table(toy_seeds(profile, seeds))),
+    ]
+    return of_no_log + Ledger(datasets, profile, seeds, results_dir).claims()
 
 
 def claims_table(claims: Sequence[Claim]) -> pd.DataFrame:
-    """A row per effect, as text with stable digits: claim, effect, ours, interval, claimed, paper, holds, verdict."""
+    """A row per effect, as text with stable digits.
+
+    Columns: claim, effect, ours, interval, at what level (what decides, see `Claim.confidence`), half width of that,
+    claimed, in d' (a bound in AUC as the same distance in d'), paper, power, the chance that the paper's value would
+    have been seen; seeds; p and sign-flip p, see `Effect`; without one, the range leaving one model out; holds;
+    verdict.
+    """
     rows = []
     for claim in claims:
-        for effect in claim.effects:
+        for effect, answer in zip(claim.effects, claim.answers, strict=True):
             digits = "+.5f" if "AUC" in effect.name else ".2f"
-            low, high = effect.interval(claim.confidence) if effect.tested else (np.nan, np.nan)
+            tested, confidence = effect.tested, claim.confidence
+            low, high = effect.interval(confidence) if tested else (math.nan, math.nan)
+            power, without = effect.power(confidence), effect.leaving_one_out
             rows.append(
                 {
                     "claim": claim.name,
                     "effect": effect.name,
                     "ours": f"{effect.mean:{digits}}" if len(effect.values) else "-",
-                    "interval": f"{low:{digits}} to {high:{digits}}" if effect.tested else "fewer than 3 seeds",
+                    "interval": f"{low:{digits}} to {high:{digits}}" if tested else "fewer than 3 seeds",
+                    "level": f"{100 * confidence:.1f} %",
+                    "half width": f"{effect.half_width(confidence):{digits.lstrip('+')}}" if tested else "-",
                     "claimed": f"{effect.side} {effect.bound:g}",
-                    "paper": "-" if np.isnan(effect.published) else f"{effect.published:{digits}}",
+                    "in d'": "-" if math.isnan(effect.in_d_prime) else f"{effect.in_d_prime:.5f}",
+                    "paper": "-" if math.isnan(effect.published) else f"{effect.published:{digits}}",
+                    "power": "-" if math.isnan(power) else f"{power:.2f}",
                     "seeds": str(len(effect.values)),
-                    "holds": effect.answer(claim.confidence),
+                    "p": p_text(effect.p_value) if tested else "-",
+                    "sign-flip p": p_text(effect.sign_flip_p) if tested else "-",
+                    "without one": f"{without[0]:{digits}} to {without[1]:{digits}}" if without else "-",
+                    "holds": answer,
                     "verdict": claim.verdict,
                 }
             )
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=EFFECT_COLUMNS)
+
+
+EFFECT_COLUMNS = [
+    *("claim", "effect", "ours", "interval", "level", "half width", "claimed", "in d'", "paper", "power", "seeds"),
+    *("p", "sign-flip p", "without one", "holds", "verdict"),
+]
+
+
+def p_text(p: float) -> str:
+    return "< 0.0001" if p < 1e-4 else f"{p:.4f}"
 
 
 def ledger_table(claims: Sequence[Claim]) -> pd.DataFrame:
-    """A row per claim: claim, statement, section, data, verdict, verdict corrected for all claims; how many of its
-    effects hold, are undecided and are against it, see `Effect.answer`; chapter, command."""
+    """A row per claim: claim, statement, section, data; counts, "headline" or "descriptive"; verdict; reason, what is
+    to be said with it; p, of a headline claim after Holm, else after Bonferroni within it, "-" if it is not judged;
+    how many of its effects hold, are undecided and are against it, see `Effect.answer`; checks that gate it; chapter,
+    command."""
     rows = []
-    for claim, corrected in zip(claims, corrected_verdicts(claims), strict=True):
-        answers = [effect.answer(claim.confidence) for effect in claim.effects]
+    for claim in claims:
+        judged = claim.tested and not claim.failed
         rows.append(
             {
                 "claim": claim.name,
                 "statement": claim.statement,
                 "section": claim.section,
                 "data": claim.dataset or "-",
+                "counts": "headline" if claim.headline else "descriptive",
                 "verdict": claim.verdict,
-                "corrected": corrected,
-                **{name: answers.count(name) for name in ANSWERS},
+                "reason": claim.reason,
+                "p": p_text(min(1.0, claim.p_value * LEVEL / (1 - claim.confidence))) if judged else "-",
+                **{name: claim.answers.count(name) for name in ANSWERS},
+                "checks": ", ".join(claim.checks),
                 "chapter": claim.chapter,
                 "command": claim.command,
             }
@@ -132,17 +271,20 @@ def ledger_table(claims: Sequence[Claim]) -> pd.DataFrame:
 # part of the book, a claim in short, and the beginning of the names of those that it sums up
 SUMMARY = (
     ("the phenomenon", "Learned embeddings collapse", "embedding-collapse"),
-    ("the phenomenon", "Larger single embeddings do not help enough", "single-embedding"),
-    ("the phenomenon", "DNN, xDeepFM, FinalMLP get worse at 10x", "drops-at-largest"),
+    ("the phenomenon", "Single 10x is worse than the base: six models", "average-single"),
+    ("the phenomenon", "DNN, xDeepFM, FinalMLP get worse at 10x", "average-drops"),
+    ("the phenomenon", "Larger single embeddings gain too little: each", "single-embedding"),
     ("why it happens", "Toy: a collapsed matrix makes another collapse", "toy-collapse"),
-    ("why it happens", "Fields collapse those they interact with: FFM", "interaction-collapse-ffm"),
-    ("why it happens", "Fields collapse those they interact with: DCNv2", "interaction-collapse-dcnv2"),
+    ("why it happens", "Fields collapse those they interact with", "law"),
+    ("why it happens", "The same, of FFM and of DCNv2 by itself", "interaction-collapse"),
     ("why it happens", "Regularised DCNv2: less collapse, overfitting", "evidence-iii"),
     ("why it happens", "DNN: less collapse, yet its AUC drops", "evidence-iv"),
     ("why it happens", "Less collapse alone does not help (Finding 2)", "finding-2"),
-    ("the cure", "Multi beats single embedding at every size", "multi-embedding-better"),
-    ("the cure", "Multi embedding improves with size", "multi-embedding-scales"),
-    ("the cure", "Multi at 10x gains significantly on average", "average-gain"),
+    ("the cure", "Multi beats single embedding at 4x: six models", "average-multi-4x"),
+    ("the cure", "Multi beats single embedding at 10x: six models", "average-multi-10x"),
+    ("the cure", "The averages over the logs, by 0.001", "logs-"),
+    ("the cure", "Multi beats single at every size: each model", "multi-embedding-better"),
+    ("the cure", "Multi embedding improves with size: each model", "multi-embedding-scales"),
     ("the cure", "Multi embedding collapses less (9a)", "figure-9a"),
     ("the cure", "Embedding sets vary in collapse (9b)", "figure-9b"),
     ("the cure", "Embedding sets learn different patterns (9c)", "figure-9c"),
@@ -160,7 +302,7 @@ def summary_table(claims: Sequence[Claim]) -> pd.DataFrame:
         of_name = [claim for claim in claims if claim.of_paper and claim.name.startswith(name)]
         for dataset in dict.fromkeys(claim.dataset for claim in of_name):
             chosen = [claim for claim in of_name if claim.dataset == dataset]
-            answers = [effect.answer(claim.confidence) for claim in chosen for effect in claim.effects]
+            answers = [answer for claim in chosen for answer in claim.answers]
             rows.append(
                 {
                     **{"part": part, "label": label, "dataset": dataset},
@@ -173,23 +315,26 @@ def summary_table(claims: Sequence[Claim]) -> pd.DataFrame:
 
 def summary_texts(claims: Sequence[Claim]) -> dict[str, str]:
     """What the title page says of the paper's claims, by name: how many claims and effects there are, with which
-    verdicts and answers; which claims in short are reproduced wherever they were measured (held), which nowhere
-    (not_held), and which in between (mixed), with their verdicts."""
-    lists = {"held": [], "mixed": [], "not_held": []}
+    verdicts and answers; by verdict the claims in short that have it wherever they were asked, and as differing those
+    that have several."""
+    kinds = (SUPPORTED, CONTRADICTED, MIXED, INCONCLUSIVE, NOT_TESTABLE, NOT_TESTED)
+    lists = {kind: [] for kind in (*kinds, "differing")}
     for _, label, name in SUMMARY:
         verdicts = {claim.verdict for claim in claims if claim.of_paper and claim.name.startswith(name)}
-        if verdicts:
-            kind = "held" if verdicts == {REPRODUCED} else "not_held" if verdicts == {NOT_REPRODUCED} else "mixed"
-            lists[kind].append(label + f" ({tally(claims, name)})" * (kind == "mixed"))
+        if len(verdicts) == 1:
+            lists[verdicts.pop()].append(label)
+        elif verdicts:
+            lists["differing"].append(f"{label} ({tally(claims, name)})")
     of_paper = [claim for claim in claims if claim.of_paper]
-    answers = [effect.answer(claim.confidence) for claim in of_paper for effect in claim.effects]
+    answers = [answer for claim in of_paper for answer in claim.answers]
     return {
         "verdicts": tally(claims),
         "number_of_claims": str(len(of_paper)),
+        "number_of_headline_claims": str(sum(claim.headline for claim in of_paper)),
         "number_of_other_claims": str(len(claims) - len(of_paper)),
         "number_of_effects": str(len(answers)),
         **{f"number_{name}": str(answers.count(name)) for name in ANSWERS},
-        **{kind: "; ".join(labels) or "none" for kind, labels in lists.items()},
+        **{kind.replace(" ", "_"): "; ".join(labels) or "none" for kind, labels in lists.items()},
     }
 
 
@@ -207,7 +352,7 @@ def summary_html(claims: Sequence[Claim]) -> str:
             "part": "" if part in parts else part,
             "the paper claims": escape(label),
         }
-        verdicts = {logs[0]: verdicts[""]} | dict.fromkeys(logs[1:], "needs no log") if "" in verdicts else verdicts
+        verdicts = {logs[0]: verdicts[""]} | dict.fromkeys(logs[1:], "of no one log") if "" in verdicts else verdicts
         rows.append(row | {log_label(log): verdicts.get(log, "-") for log in logs})
         parts.add(part)
     return html_table(pd.DataFrame(rows), escape=False)
@@ -222,7 +367,7 @@ def tally(claims: Sequence[Claim], name: str = "", dataset: str | None = None) -
     verdicts = [claim.verdict for claim in chosen]
     if len(verdicts) < 2:
         return "".join(verdicts) or "-"
-    counts = {verdict: verdicts.count(verdict) for verdict in (REPRODUCED, PARTLY, NOT_REPRODUCED, NOT_TESTED)}
+    counts = {verdict: verdicts.count(verdict) for verdict in VERDICTS}
     return ", ".join(f"{count} {verdict}" for verdict, count in counts.items() if count)
 
 
@@ -231,17 +376,17 @@ def ledger_html(claims: Sequence[Claim]) -> str:
     rows = []
     for claim, row in zip(claims, ledger_table(claims).to_dict("records"), strict=True):
         shown = claims_table([claim]).iloc[-1]
-        counts = [f"{row[answer]} {answer}" for answer in ANSWERS]
-        if row["corrected"] != claim.verdict:
-            counts.append(f"{row['corrected']} if corrected")
+        counts = ", ".join(f"{row[answer]} {answer}" for answer in ANSWERS)
+        said = f"{row['reason']}; {row['counts']}; {counts}" if row["reason"] else f"{row['counts']}; {counts}"
         origin = "; ".join(filter(None, [claim.section, log_label(claim.dataset)]))
-        ours = f"{shown['ours']} ({shown['interval']})" if claim.verdict != NOT_TESTED else "-"
+        tested = claim.verdict != NOT_TESTED
         rows.append(
             {
                 "claim": f'<a href="{claim.chapter}.html">{escape(claim.statement)}</a>{small(origin)}',
-                "verdict": f"{badges(claim.verdict)}{small(', '.join(counts))}",
-                "ours": f"{ours}{small(shown['effect'])}",
-                "paper": shown["paper"],
+                "verdict": f"{badges(claim.verdict)}{small(said)}",
+                "ours": f"{shown['ours']} ({shown['interval']})" * tested + "-" * (not tested) + small(shown["effect"]),
+                "p": f"{row['p']}{small('sign flips ' + shown['sign-flip p'])}" if row["p"] != "-" else "-",
+                "paper": shown["paper"] + (small(f"seen: {shown['power']}") if shown["power"] != "-" else ""),
             }
         )
     return html_table(pd.DataFrame(rows), escape=False)
@@ -252,7 +397,11 @@ def small(text: str) -> str:
     return f"<br><small>{escape(text)}</small>"
 
 
-MARKS = {REPRODUCED: "●", PARTLY: "◐", NOT_REPRODUCED: "○", NOT_TESTED: "-"}
+MARKS = {
+    **dict.fromkeys((SUPPORTED, HOLDS), "●"),
+    **dict.fromkeys((MIXED, IN_PART), "◐"),
+    **{INCONCLUSIVE: "○", CONTRADICTED: "✕", NOT_TESTABLE: "□", NOT_TESTED: "-"},
+}
 
 
 def badges(verdicts: str) -> str:
@@ -275,12 +424,14 @@ def claims_html(claims: Sequence[Claim], opened: bool = True) -> str:
     parts = []
     for claim in claims:
         effects = claims_table([claim]).drop(columns=["claim", "verdict"])
-        answers = list(effects["holds"])
-        counts = ", ".join(f"{answers.count(name)} {name}" for name in ANSWERS)
+        effects = effects.loc[:, (effects != "-").any() | effects.columns.isin(["ours", "holds"])]
+        counts = ", ".join(f"{claim.answers.count(name)} {name}" for name in ANSWERS)
         data = f"; {log_label(claim.dataset)}" if claim.dataset else ""
+        counted = "headline" if claim.headline else "descriptive"
+        reason = f" ({escape(claim.reason)})" if claim.reason else ""
         parts.append(
-            f'<div class="claim"><p>{badges(claim.verdict)} <strong>{escape(claim.statement)}</strong> '
-            f"<small>({escape(claim.section)}{escape(data)})</small></p>\n"
+            f'<div class="claim"><p>{badges(claim.verdict)}{reason} <strong>{escape(claim.statement)}</strong> '
+            f"<small>({escape(claim.section)}{escape(data)}; {counted})</small></p>\n"
             f"<details{' open' * opened}><summary>Rule and effects: {counts}</summary>"
             f"<p>{escape(claim.rule)}</p>\n{html_table(effects)}</details></div>"
         )

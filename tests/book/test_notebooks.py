@@ -110,6 +110,8 @@ MEASURED = [
     "benchmark_epoch",
     "faults_killing",
     "faults_fuzz",
+    "likeness",
+    "likeness_fields",
 ]
 TABLES = ["table1_criteo_like", "table1_avazu_like", "table2", "table3", "table4"]
 # by the notebooks at their defaults, but for the real rows

@@ -395,8 +395,8 @@ def test_the_defaults_are_the_papers():
     further = {
         "ipnn": {"released_form": False},
         "xdeepfm": {"cin_layers": (16, 16)},
-        "dcnv2": {"cross_layers": 4, "block_scales": False},
-        "gdcn": {"cross_layers": 4, "block_scales": False},
+        "dcnv2": {"cross_layers": 4, "block_scales": False, "groups": None},
+        "gdcn": {"cross_layers": 4, "block_scales": False, "groups": None},
         "rankmixer": {"blocks": 2, "expansion": 2},
     }
     for name in MODELS:

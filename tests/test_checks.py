@@ -1,0 +1,363 @@
+"""A claim is judged only where the treatment that it speaks of was applied."""
+
+from dataclasses import replace
+
+import pytest
+
+from paper_code import checks
+from paper_code.checks import (
+    EVIDENCE_III,
+    FIGURE_9D,
+    LATENT,
+    LIVE,
+    NOISE,
+    STOPPING,
+    TRAINED_OUT,
+    check_table,
+    checks_of,
+    gap_at_best,
+    gate,
+    summary_table,
+)
+from paper_code.claims import Claim, Effect
+from paper_code.experiments import PAPER_MODELS
+from paper_code.runs import RunRecord
+from paper_code.tables import Runs
+from tests.records import make_record
+
+SCALES = (1, 4, 10)
+SIZES = ("SE 1", "SE 4", "SE 10", "ME 4", "ME 10")
+ENDS = ("SE 1", "SE 10", "ME 10")
+SEEDS = range(100, 105)
+MODELS_WITH_WIDTH = [model for model in PAPER_MODELS if model != "nfwfm"]
+BOTH = {"distance_to_unitary": 0.8, "embedding_norm": 0.1, "pattern_correlation": 0.5, "pattern_spread": 0.1}
+
+
+def at_best(**measured) -> dict:
+    return {"moments": {"initial": {"pattern_spread": 0.05}, "best": measured}}
+
+
+def tables_of(cost: float | dict = 0.01, **further) -> list[RunRecord]:
+    """The runs of the tables; cost: of the interaction, or by (model, size)."""
+    return [
+        make_record(seed, run := f"{model} {size}", cost=None if model == "dnn" else of_run(cost, run), **further)
+        for model in PAPER_MODELS
+        for size in SIZES
+        for seed in SEEDS
+    ]
+
+
+def of_run(value, run: str):
+    return value.get(run, 0.01) if isinstance(value, dict) else value
+
+
+def changed_of(gains: dict | None = None) -> list[RunRecord]:
+    """The runs of `trained_out`; gains: "dnn SE 1, double rate" -> its gain in test AUC."""
+    gains = gains or {}
+    found = []
+    for seed in SEEDS[:3]:
+        for model in PAPER_MODELS:
+            for size in ENDS:
+                for rate, name in ((0.5, "half the rate"), (2, "double rate")):
+                    gain = gains.get(f"{model} {size}, {name}", 0.0002)
+                    training = {"learning_rate": 1e-3 * rate}
+                    found.append(make_record(seed, f"{model} {size}", auc=gain, training=training))
+        for model in MODELS_WITH_WIDTH:
+            gain = gains.get(f"{model} SE 1, double width", 0.0002)
+            found.append(make_record(seed, f"{model} SE 1", auc=gain, options={"hidden": (800, 800)}))
+    return found
+
+
+def regularised_of(distance=0.3, projected=0.9, norm=0.1) -> list[RunRecord]:
+    """The runs of Evidence III; what was measured with the penalty, by size where a dict."""
+    found = []
+    for seed in SEEDS:
+        for scale in SCALES:
+            run = f"dcnv2 SE {scale}"
+            of_size = {
+                "distance_to_unitary": of_run(distance, run) if isinstance(distance, dict) else distance,
+                "projected_abundance": projected,
+                "embedding_norm": norm,
+            }
+            found.append(make_record(seed, f"{run} unitary", **at_best(**of_size)))
+            found.append(make_record(seed, run, **at_best(**BOTH)))
+    return found
+
+
+def restricted_of(free=None, restricted=None, weight=None) -> list[RunRecord]:
+    """The runs of Figure 9: what was measured of sets without and with restricted norms."""
+    free = {"pattern_correlation": 0.5, "pattern_spread": 0.1, "projection_norm": 2.0} | (free or {})
+    restricted = {"pattern_correlation": 0.99, "pattern_spread": 0.01, "projection_norm": 2.1} | (restricted or {})
+    return [
+        record
+        for seed in SEEDS
+        for size in ("ME 4", "ME 10")
+        for record in (
+            make_record(seed, f"dcnv2 {size}", **at_best(**free)),
+            make_record(seed, f"dcnv2 {size} norm_divergence", weight=weight, **at_best(**restricted)),
+        )
+    ]
+
+
+def latent_of(*gains: float) -> list[RunRecord]:
+    """gains: of DNN at 4x and 10x and of DCNv2 at 4x and 10x."""
+    cases = zip([f"{model} SE {scale}" for model in ("dnn", "dcnv2") for scale in (4, 10)], gains, strict=True)
+    runs = {"dnn SE 1": 0.0, "dcnv2 SE 1": 0.0, **dict(cases)}
+    return [make_record(s, run, auc=auc, data={"latent_size": 24}) for run, auc in runs.items() for s in SEEDS[:3]]
+
+
+def repeated_of() -> list[RunRecord]:
+    return [
+        replace(record, scores=record.scores | {"test_auc": 0.7 + seed / 1000})
+        for model in ("dnn", "dcnv2")
+        for size in ("SE 1", "SE 4", "ME 4")
+        for seed in range(10)
+        for record in [make_record(100, f"{model} {size}", training={"dropout_seed": seed + 1})]
+    ]
+
+
+USUAL = {
+    "tables": tables_of(),
+    "trained_out": changed_of(),
+    "evidence_i": [make_record(seed, "ffm SE 1", cost=0.02) for seed in SEEDS],
+    "evidence_iii": regularised_of(),
+    "patterns": restricted_of(),
+    "latent": latent_of(-0.002, -0.001, -0.001, 0.0004),
+    "noise": repeated_of(),
+}
+
+
+def found(dataset: str = "criteo_like", **changes) -> dict[str, checks.Check]:
+    records = USUAL | changes
+    return {check.name: check for check in checks_of(lambda name: records.get(name, []), dataset, SCALES)}
+
+
+def make_claim(*names: str, judged=(("dcnv2", "SE", 10),), values=(1.0, 1.1, 1.2), **further) -> Claim:
+    effect = Effect("x", values, "above", 0.0)
+    return Claim("a", "b", "c", "d", (effect,), "criteo_like", checks=names, judged=judged, **further)
+
+
+def verdict(claim: Claim, **changes) -> tuple[str, str]:
+    gated = gate(claim, list(found(**changes).values()))
+    return gated.verdict, gated.reason
+
+
+def test_what_was_applied_passes():
+    outcomes = {name: check.outcome for name, check in found().items()}
+    assert outcomes == dict.fromkeys(outcomes, "passes") | {NOISE: "-"}
+
+
+def test_without_runs_no_check_was_made():
+    nothing = checks_of(lambda name: [], "criteo_like", SCALES)
+    assert {check.name: check.outcome for check in nothing} == dict.fromkeys(USUAL_NAMES, "not run") | {NOISE: "-"}
+    claim = gate(make_claim(TRAINED_OUT, LIVE), nothing)
+    assert (claim.verdict, claim.reason) == ("not testable here", f"{TRAINED_OUT}: not run; {LIVE}: not run")
+
+
+USUAL_NAMES = (TRAINED_OUT, STOPPING, LIVE, EVIDENCE_III, FIGURE_9D, LATENT, NOISE)
+
+
+def test_only_the_log_that_is_made_of_latent_vectors_is_asked_whether_larger_ones_help():
+    assert LATENT not in found("avazu_like", **{name: [] for name in USUAL})
+
+
+def test_a_claim_without_checks_is_judged_as_it_is():
+    assert verdict(make_claim(), trained_out=[]) == ("supported", "")
+
+
+def test_too_few_seeds_come_before_a_check_that_failed():
+    assert verdict(make_claim(TRAINED_OUT, values=[1.0, 2.0]), trained_out=[])[0] == "not tested"
+
+
+# Trained out
+
+
+@pytest.mark.parametrize("run", ["dcnv2 SE 1, double rate", "dcnv2 ME 10, half the rate", "dcnv2 SE 1, double width"])
+def test_a_model_that_gains_a_thousandth_by_another_rate_or_width_is_not_trained_out(run):
+    changes = {"trained_out": changed_of({run: 0.0012})}
+    expected = ("not testable here", f"{TRAINED_OUT}: fails in 1 of 7")
+    assert found(**changes)[TRAINED_OUT].outcome == "fails in 1 of 41"
+    assert verdict(make_claim(TRAINED_OUT), **changes) == expected
+    assert verdict(make_claim(TRAINED_OUT, judged=(("dnn", "SE", 10),)), **changes) == ("supported", "")
+
+
+def test_a_gain_below_a_thousandth_passes_and_so_does_a_loss():
+    assert (
+        verdict(make_claim(TRAINED_OUT), trained_out=changed_of({"dcnv2 SE 1, double rate": 0.0009}))[0] == "supported"
+    )
+    assert (
+        verdict(make_claim(TRAINED_OUT), trained_out=changed_of({"dcnv2 SE 1, double rate": -0.01}))[0] == "supported"
+    )
+
+
+AVERAGED = {"judged": tuple((model, "SE", scale) for model in PAPER_MODELS for scale in (1, 10)), "averaged": True}
+
+
+def test_of_an_average_the_models_mean_has_to_be_trained_out_and_others_are_named():
+    """Of six models one gains 0.004, the others 0.0002: the mean is 0.00083; of 0.006 it is 0.00117."""
+    one = {"trained_out": changed_of({"dnn SE 1, double rate": 0.004})}
+    assert verdict(make_claim(TRAINED_OUT, **AVERAGED), **one) == ("supported", f"{TRAINED_OUT} fails for DNN")
+    much = {"trained_out": changed_of({"dnn SE 1, double rate": 0.006})}
+    assert verdict(make_claim(TRAINED_OUT, **AVERAGED), **much)[0] == "not testable here"
+
+
+def test_two_seeds_do_not_make_the_check():
+    few = [record for record in changed_of() if record.config["seed"] < 102]
+    assert found(trained_out=few)[TRAINED_OUT].outcome == "not run"
+
+
+def test_a_model_that_was_not_checked_is_not_testable():
+    assert verdict(make_claim(TRAINED_OUT, judged=(("gdcn", "SE", 4),))) == (
+        "not testable here",
+        f"{TRAINED_OUT}: not run",
+    )
+
+
+# Stopping
+
+
+@pytest.mark.parametrize(
+    ("looks", "gap"),
+    [
+        ([0.70, 0.72, 0.73, 0.71], 0.73 - 0.71),  # within the second epoch of two looks: (0.72 + 0.71) / 2 around it
+        ([0.70, 0.72, 0.71, 0.71], 0.0),  # at the end of the first
+        ([0.73, 0.72, 0.71, 0.71], 0.01),  # before the first end
+        ([0.70, 0.72, 0.73], 0.01),  # training ended within the epoch
+    ],
+)
+def test_the_gap_is_that_to_the_epochs_ends_around_the_best_look(looks, gap):
+    record = make_record(100, "dnn SE 1", looks=looks, training={"looks_per_epoch": 2})
+    expected = 0.73 - (0.72 + 0.71) / 2 if looks == [0.70, 0.72, 0.73, 0.71] else gap
+    assert gap_at_best(record) == pytest.approx(expected)
+
+
+def with_gaps(**gaps: float) -> list[RunRecord]:
+    """Runs whose best look is that much above the ends around it, by embedding."""
+    return [
+        make_record(
+            seed,
+            f"{model} {size}",
+            looks=[0.6, 0.7, 0.7 + gaps[size[:2]], 0.7],
+            training={"looks_per_epoch": 2},
+        )
+        for model in PAPER_MODELS
+        for size in SIZES
+        for seed in SEEDS
+    ]
+
+
+@pytest.mark.parametrize(
+    ("gaps", "outcome"),
+    [
+        ({"SE": 0.0004, "ME": 0.0004}, "passes"),
+        ({"SE": 0.0012, "ME": 0.0012}, "fails in 1 of 2"),
+        ({"SE": 0.0001, "ME": 0.0008}, "fails in 1 of 2"),
+        ({"SE": 0.0012, "ME": 0.0002}, "fails in 2 of 2"),
+    ],
+)
+def test_a_lucky_look_and_one_that_is_luckier_at_one_size_make_stopping_unfair(gaps, outcome):
+    changes = {"tables": with_gaps(**gaps), "trained_out": []}
+    assert found(**changes)[STOPPING].outcome == outcome
+    assert (verdict(make_claim(STOPPING), **changes)[0] == "supported") == (outcome == "passes")
+
+
+# Interactions
+
+
+@pytest.mark.parametrize(
+    ("cost", "expected"), [(0.0009, "not testable here"), (0.002, "supported"), (0.0, "not testable here")]
+)
+def test_an_interaction_that_costs_nothing_to_be_without_is_not_live(cost, expected):
+    changes = {"tables": tables_of({"dcnv2 SE 10": cost})}
+    assert verdict(make_claim(LIVE), **changes)[0] == expected
+    assert verdict(make_claim(LIVE, judged=(("dcnv2", "ME", 10), ("dnn", "SE", 10))), **changes) == ("supported", "")
+    average = verdict(make_claim(TRAINED_OUT, **AVERAGED), **changes)
+    assert average == ("supported", f"{LIVE} fails for DCNv2" * (expected != "supported"))
+
+
+def test_the_law_of_ffm_needs_live_interactions_too():
+    off = [make_record(seed, "ffm SE 1", cost=0.0002) for seed in SEEDS]
+    claim = make_claim(LIVE, judged=(("ffm", "SE", 1), ("dcnv2", "SE", 10)))
+    assert verdict(claim)[0] == "supported"
+    assert verdict(claim, evidence_i=off) == ("not testable here", f"{LIVE}: fails in 1 of 2")
+    assert verdict(claim, evidence_i=[]) == ("not testable here", f"{LIVE}: not run")
+
+
+# Manipulations
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, "supported"),
+        ({"distance": 0.5}, "not testable here"),  # of 0.8: more than half
+        ({"distance": 0.4}, "supported"),
+        ({"projected": 0.7}, "not testable here"),
+        ({"norm": 0.2}, "supported"),  # which the claim's words say
+    ],
+)
+def test_the_penalty_is_applied_if_it_halves_the_distance_and_the_projections_keep_abundance(changes, expected):
+    assert verdict(make_claim(EVIDENCE_III), evidence_iii=regularised_of(**changes))[0] == expected
+
+
+def test_only_the_sizes_that_are_judged_have_to_be_regularised():
+    records = regularised_of(distance={"dcnv2 SE 4": 0.7, "dcnv2 SE 1": 0.3, "dcnv2 SE 10": 0.3})
+    of_all = make_claim(EVIDENCE_III, judged=tuple(("dcnv2", "SE", scale) for scale in SCALES))
+    assert verdict(of_all, evidence_iii=records)[0] == "not testable here"
+    assert verdict(make_claim(EVIDENCE_III), evidence_iii=records)[0] == "supported"
+
+
+@pytest.mark.parametrize(
+    ("free", "restricted", "weight", "expected"),
+    [
+        ({}, {}, None, "supported"),
+        ({"pattern_correlation": 0.8}, {}, None, "not testable here"),  # and the spread is twice the initial
+        ({"pattern_correlation": 0.8, "pattern_spread": 0.16}, {}, None, "supported"),
+        ({}, {"pattern_correlation": 0.9}, None, "not testable here"),
+        ({}, {"projection_norm": 1.7}, None, "not testable here"),
+        ({}, {}, 0.5, "not testable here"),
+    ],
+)
+def test_norms_can_be_restricted_only_if_they_differ(free, restricted, weight, expected):
+    claim = make_claim(FIGURE_9D, judged=(("dcnv2", "ME", 10),))
+    assert verdict(claim, patterns=restricted_of(free, restricted, weight))[0] == expected
+
+
+@pytest.mark.parametrize(
+    ("gains", "expected"),
+    [((-0.002, -0.001, -0.001, 0.0004), "supported"), ((-0.002, -0.001, -0.001, -0.0004), "not testable here")],
+)
+def test_single_embedding_can_fail_to_scale_only_where_a_larger_one_could_help(gains, expected):
+    assert verdict(make_claim(LATENT), latent=latent_of(*gains))[0] == expected
+
+
+def test_noise_is_shown_and_gates_nothing():
+    rows = found()[NOISE].rows
+    assert set(rows["passes"]) == {"-"}
+    of_dropout = rows[rows["measure"] == "deviation over dropout"]
+    assert of_dropout["value"].tolist() == pytest.approx([0.0030277] * 6, abs=1e-6)
+    assert set(of_dropout["seeds"]) == {10}
+
+
+# Tables
+
+
+def test_every_check_has_a_row_per_log_and_its_numbers_as_text():
+    every = list(found().values())
+    table = summary_table(every)
+    assert table["check"].tolist() == list(USUAL_NAMES)
+    assert set(table["log"]) == {"criteo_like, synthetic"}
+    for check in every:
+        rows = check_table(check)
+        assert len(rows) == len(check.rows)
+        assert not rows.isna().any().any()
+    first = check_table(found()[LIVE]).iloc[0]
+    assert first.tolist() == [
+        *("FFM", "base", "cost in test AUC", "+0.02000", "+0.01804 to +0.02196", 5, "interval > 0.001", "yes")
+    ]
+
+
+def test_dcnv2_minus_dnn_stands_beside_the_interactions():
+    rows = found()[LIVE].rows
+    assert (rows["measure"] == "test AUC, DCNv2 minus DNN").sum() == len(SIZES)
+    assert Runs(USUAL["tables"]).scales == list(SCALES)
