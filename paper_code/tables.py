@@ -447,11 +447,15 @@ def law_correlations(record: RunRecord, of_pairs: np.ndarray | None = None) -> t
 
 
 def law_given_cardinality(record: RunRecord) -> float:
-    """The second of `law_correlations`, partial: given the fields' cardinalities, or as ranks go their logarithms."""
+    """The second of `law_correlations`, partial: given the fields' cardinalities, or as ranks go their logarithms.
+
+    NaN if one of both is in the order of the cardinalities, so that nothing is left.
+    """
     _, other = law_means(sub_embedding_abundance(record))
     columns = [field_abundance(record), other, [field["cardinality"] for field in record.fields]]
     (_, ab, ac), (_, _, bc), _ = stats.spearmanr(np.column_stack(columns)).statistic
-    return float((ab - ac * bc) / np.sqrt((1 - ac**2) * (1 - bc**2)))
+    left = (1 - ac**2) * (1 - bc**2)
+    return float((ab - ac * bc) / np.sqrt(left)) if left > 1e-12 else float("nan")
 
 
 def fishers_z(correlation: float, fields: int) -> float:
