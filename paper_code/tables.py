@@ -694,6 +694,20 @@ def auc_table(records: Sequence[RunRecord], spread: bool = False) -> pd.DataFram
     return table.drop(columns="variant") if set(table["variant"]) == {PLAIN} else table
 
 
+def parts_table(records: Sequence[RunRecord]) -> pd.DataFrame:
+    """Parameters of embedding, interaction and head in thousands, and seconds of a run, as text: means over the seeds by
+    model, variant, embedding and size."""
+    columns = {f"{part}_parameters": f"{part}, thousands" for part in ("embedding", "interaction", "head")}
+    keys = ["model", "variant", "embedding", "scale"]
+    means = results_table(records).groupby(keys, sort=False)[[*columns, "seconds"]].mean().reset_index()
+    for name in columns:
+        means[name] = ["-" if np.isnan(value) else f"{value / 1000:,.1f}" for value in means[name]]
+    means["seconds"] = means["seconds"].map("{:.0f}".format)
+    means["scale"] = ["base" if scale == 1 else f"{scale}x" for scale in means["scale"]]
+    means["model"] = means["model"].map(MODEL_LABELS)
+    return means.rename(columns=columns)
+
+
 def save_table(table: pd.DataFrame, name: str, folder: str | Path) -> None:
     """Write the table to `<folder>/data/<name>.csv`; a relative folder is below the project's root."""
     folder = project_path(folder) / "data"

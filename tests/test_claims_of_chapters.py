@@ -16,7 +16,14 @@ from paper_code.experiments import PAPER_MODELS, PROFILES
 from paper_code.models import build_model
 from paper_code.runs import RunRecord, measure
 from paper_code.spectra import random_information_abundance
-from paper_code.tables import RESULT_COLUMNS, abundance_table, curves_table, results_table, statistics_table
+from paper_code.tables import (
+    RESULT_COLUMNS,
+    abundance_table,
+    curves_table,
+    parts_table,
+    results_table,
+    statistics_table,
+)
 from tests.records import CARDINALITIES, FALLING, NOISE, OFFSETS, make_record, one_pattern
 
 SEED = np.arange(5)
@@ -488,3 +495,13 @@ def test_the_logs_stand_below_table_2(monkeypatch):
         numbers = (2_000, len(sizes), sizes.sum(), sizes.max(), sizes.min())
         expected.append([name, "synthetic", *(f"{number:,}" for number in numbers)])
     assert statistics_table("tiny", datasets=["criteo_like"]).to_numpy().tolist() == expected
+
+
+def test_parameters_by_part_and_seconds_stand_in_a_table():
+    table = parts_table([make_record(seed, run) for run in ("dcnv2 SE 1", "dcnv2 ME 2") for seed in range(3)])
+    assert table.to_numpy().tolist() == [
+        ["DCNv2", "plain", embedding, size, "4.7", "0.0", "0.0", "1"]
+        for embedding, size in (("SE", "base"), ("ME", "2x"))
+    ]
+    old = replace(make_record(0, "dcnv2 SE 1"), parameters_by_part={})
+    assert parts_table([old])["embedding, thousands"].tolist() == ["-"]

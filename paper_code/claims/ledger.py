@@ -11,6 +11,7 @@ import pandas as pd
 from paper_code.appendix_b import appendix_b_table
 from paper_code.checks import LIVE, Check, check_of, gate, names_for
 from paper_code.claims.of_paper import (
+    HEADLINE_LOGS,
     ablation_claims,
     appendix_b_claim,
     average_claims,
@@ -150,9 +151,10 @@ class Ledger:
         return [self.found[name, dataset] for name in chosen]
 
     def gated(self, claim: Claim) -> Claim:
-        """By the checks of its log, or of all if it is over the logs."""
+        """By the checks of its log, or if it is over the logs of all that it is over."""
         names = (*claim.checks, LIVE) if claim.averaged else claim.checks
-        logs = [claim.dataset] if claim.dataset else self.datasets
+        over = [dataset for dataset in self.datasets if dataset in HEADLINE_LOGS and self.records("tables", dataset)]
+        logs = [claim.dataset] if claim.dataset else over
         return gate(claim, [check for dataset in logs for check in self.checks(dataset, names)])
 
     def of_log(self, dataset: str, names: Sequence[str] = ("",)) -> list[Claim]:
