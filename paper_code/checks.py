@@ -93,7 +93,8 @@ def gate(claim, checks: Sequence[Check]):
     """The claim with what its checks came to: `failed` if one did not pass; in `notes` the models of an average for
     which a check fails.
 
-    checks: those of the claim's log; of a claim on the mean of several logs, those of all of them.
+    checks: of the claim's log those that it names, and LIVE for an average; of a claim on the mean of several logs,
+    those of all of them.
     """
     failed, notes = [], list(claim.notes)
     for name in claim.checks:
@@ -190,7 +191,8 @@ def gap_at_best(record: RunRecord) -> float:
 def stopping(runs: Runs) -> pd.DataFrame:
     """Of `gap_at_best`: the median over all runs, and the difference between the sizes' medians."""
     table = runs.table[runs.table["variant"] == PLAIN]
-    table = table.assign(gap=[gap_at_best(runs.records[number]) for number in table["number"]])
+    gaps = [gap_at_best(runs.records[number]) for number in table["number"]]
+    table = table.assign(gap=np.array(gaps, dtype=float))
     below, between = f"< {MOST_GAP}", f"< {MOST_GAP_BETWEEN}"
     medians = table.groupby(["embedding", "scale"])["gap"].median()
     of_sizes = [
@@ -356,69 +358,71 @@ def noise(runs: Runs, repeated: Sequence[RunRecord]) -> pd.DataFrame:
     return table_of(rows)
 
 
-def checks_of(records: Callable[[str], Sequence[RunRecord]], dataset: str, scales: Sequence[int]) -> list[Check]:
-    """All checks of a log.
+# name -> what is measured, when it passes, which claims it gates, and its rows: from experiment -> runs, which know
+# what sizes they should have, and experiment -> records
+CHECKS: dict[str, tuple[str, str, str, Callable]] = {
+    TRAINED_OUT: (
+        "test AUC with half and with double the learning rate, at the base, at single and at multi 10x, and with "
+        "hidden layers of double width at the base, less that as it is; mean over three seeds",
+        f"gains less than {WORTHWHILE}",
+        "every claim on AUC",
+        lambda runs, records: trained_out(runs("tables"), records("trained_out")),
+    ),
+    STOPPING: (
+        "validation AUC at the best look less the mean of the epochs' ends around it, median over the runs",
+        f"below {MOST_GAP}; between sizes it differs by less than {MOST_GAP_BETWEEN}",
+        "every claim on AUC",
+        lambda runs, records: stopping(runs("tables")),
+    ),
+    LIVE: (
+        "what test AUC loses when the interaction is the identity, frozen, and all else is trained for one more epoch, "
+        "against the intact model; five seeds",
+        f"the 95 % interval lies above {WORTHWHILE} at every size and number of sets",
+        "the law; Evidence III and IV; Finding 2; Figure 9c and 9d",
+        lambda runs, records: live(runs("tables"), runs("evidence_i")),
+    ),
+    EVIDENCE_III: (
+        "distance of the projections to a multiple of a unitary matrix with the penalty over that without, and what "
+        "they leave of information abundance; means over the seeds",
+        f"at most {MOST_DISTANCE}, and at least {LEAST_PROJECTED}, at every size",
+        "Evidence III; Finding 2",
+        lambda runs, records: evidence_iii(runs("evidence_iii")),
+    ),
+    FIGURE_9D: (
+        "interaction patterns of the sets, unrestricted and with the restriction of the authors' weight",
+        "unrestricted sets differ, restricted ones do not, and the norms stay",
+        "Figure 9d",
+        lambda runs, records: figure_9d(runs("patterns")),
+    ),
+    LATENT: (
+        "on the same log with latent vectors of 24 in place of 6, test AUC of single 4x and 10x less the base; mean "
+        "over three seeds",
+        "one of them gains, for DNN or DCNv2",
+        f"on {LATENT_LOG}: single embedding, drops, Evidence IV's AUC",
+        lambda runs, records: latent(runs("latent")),
+    ),
+    NOISE: (
+        "standard deviation of test AUC of the same run with other dropout, ten times",
+        "shown beside the effects",
+        "none",
+        lambda runs, records: noise(runs("tables"), records("noise")),
+    ),
+}
 
-    records: experiment -> its records as far as they are there. scales: of the profile.
-    """
-    used = ["tables", "evidence_i", "evidence_iii", "patterns", *["latent"] * (dataset == LATENT_LOG)]
-    runs = {name: Runs(records(name), dataset, scales) for name in used}
-    of_tables = runs["tables"]
-    found = [
-        (
-            TRAINED_OUT,
-            "test AUC with half and with double the learning rate, at the base, at single and at multi 10x, and with "
-            "hidden layers of double width at the base, less that as it is; mean over three seeds",
-            f"gains less than {WORTHWHILE}",
-            "every claim on AUC",
-            trained_out(of_tables, records("trained_out")),
-        ),
-        (
-            STOPPING,
-            "validation AUC at the best look less the mean of the epochs' ends around it, median over the runs",
-            f"below {MOST_GAP}; between sizes it differs by less than {MOST_GAP_BETWEEN}",
-            "every claim on AUC",
-            stopping(of_tables),
-        ),
-        (
-            LIVE,
-            "what test AUC loses when the interaction is the identity, frozen, and all else is trained for one more "
-            "epoch, against the intact model; five seeds",
-            f"the 95 % interval lies above {WORTHWHILE} at every size and number of sets",
-            "the law; Evidence III and IV; Finding 2; Figure 9c and 9d",
-            live(of_tables, runs["evidence_i"]),
-        ),
-        (
-            EVIDENCE_III,
-            "distance of the projections to a multiple of a unitary matrix with the penalty over that without, and "
-            "what they leave of information abundance; means over the seeds",
-            f"at most {MOST_DISTANCE}, and at least {LEAST_PROJECTED}, at every size",
-            "Evidence III; Finding 2",
-            evidence_iii(runs["evidence_iii"]),
-        ),
-        (
-            FIGURE_9D,
-            "interaction patterns of the sets, unrestricted and with the restriction of the authors' weight",
-            "unrestricted sets differ, restricted ones do not, and the norms stay",
-            "Figure 9d",
-            figure_9d(runs["patterns"]),
-        ),
-    ]
-    if dataset == LATENT_LOG:
-        found.append(
-            (
-                LATENT,
-                "on the same log with latent vectors of 24 in place of 6, test AUC of single 4x and 10x less the base; "
-                "mean over three seeds",
-                "one of them gains, for DNN or DCNv2",
-                f"on {LATENT_LOG}: single embedding, drops, Evidence IV's AUC",
-                latent(runs["latent"]),
-            )
-        )
-    nothing = "shown beside the effects", "none"
-    what = "standard deviation of test AUC of the same run with other dropout, ten times"
-    found.append((NOISE, what, *nothing, noise(of_tables, records("noise"))))
-    return [Check(name, measures, bound, gates, dataset, rows) for name, measures, bound, gates, rows in found]
+
+def check_of(name: str, records: Callable[[str], Sequence[RunRecord]], dataset: str, scales: Sequence[int]) -> Check:
+    """A check of a log. records: experiment -> its records as far as they are there. scales: of the profile."""
+    *words, rows = CHECKS[name]
+
+    def runs(experiment: str) -> Runs:
+        return Runs(records(experiment), dataset, scales)
+
+    return Check(name, *words, dataset, rows(runs, records))
+
+
+def names_for(dataset: str) -> list[str]:
+    """The checks that a log has."""
+    return [name for name in CHECKS if name != LATENT or dataset == LATENT_LOG]
 
 
 def summary_table(checks: Sequence[Check]) -> pd.DataFrame:

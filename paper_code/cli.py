@@ -144,10 +144,10 @@ CLAIMS_EXAMPLE = """\
 example: paper-code claims --effects
          paper-code claims --dataset criteo avazu --profile paper
 
-Reads the records in RESULTS_DIR and trains nothing; a claim whose runs are not there is "not tested". The first data
-set stands for the paper's Criteo, a second for its Avazu. "corrected": the verdict if all claims are judged together,
-with a false discovery rate of 5 %. "yes", "undecided", "against": how many effects of the claim have their interval on
-the claimed side, across the bound, and on the other side."""
+Reads the records in RESULTS_DIR and trains nothing; a claim whose runs are not there is "not tested", one whose check
+of validity failed or was not made is "not testable here". The first data set stands for the paper's Criteo. Headline
+claims are corrected for each other after Holm, log by log; all others are descriptive. "yes", "undecided", "against":
+how many effects of the claim have their interval on the claimed side, across the bound, and on the other side."""
 
 TOY_EXAMPLE = """\
 example: paper-code toy --seeds 0,1,2 --json"""
@@ -723,11 +723,14 @@ def claims_command(options: argparse.Namespace) -> None:
         print(json.dumps(rows))
         return
     if not options.effects:
-        print(table[["claim", "data", "verdict", "corrected", "yes", "undecided", "against"]].to_string(index=False))
+        columns = ["claim", "data", "counts", "verdict", "p", "yes", "undecided", "against", "reason"]
+        print(table[columns].to_string(index=False))
         return
-    for claim, corrected in zip(claims, table["corrected"], strict=True):
+    for claim, row in zip(claims, table.itertuples(), strict=True):
         print(f"{claim.name}  {claim.dataset}  [{claim.section}]\n  {claim.statement}\n  Rule: {claim.rule}")
-        print(f"  Verdict: {claim.verdict}; corrected for all claims: {corrected}. Recompute: {claim.command}")
+        reason = f" ({claim.reason})" if claim.reason else ""
+        print(f"  Verdict: {claim.verdict}{reason}, {row.counts}, p {row.p}. Recompute: {claim.command}")
+        print(f"  Checks: {row.checks or 'none'}")
         effects = claims_table([claim]).drop(columns=["claim", "verdict"])
         print("    " + effects.to_string(index=False).replace("\n", "\n    ") + "\n")
 

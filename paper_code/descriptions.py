@@ -368,12 +368,12 @@ def ledger(data: pd.DataFrame) -> str:
         counts = rows[list(names)].sum()
         untested = int((rows[list(names)].sum(axis=1) == 0).sum())
         numbers = f"{counts['yes']} hold, {counts['undecided']} undecided, {counts['against']} against"
-        parts.append(f"{part}: {numbers}" + f"; {untested} untested" * bool(untested))
+        parts.append(f"{part}: {numbers}" + f"; not judged: {untested}" * bool(untested))
     datasets = [name for name in data["dataset"].unique() if name]
     claims = data[["part", "label"]].drop_duplicates()
     return (
         f"Bars for {counted(len(claims), 'claim')} of the paper, on {listed(datasets) if datasets else 'no data set'}, "
-        f"each divided into the shares of its tested effects that hold, are undecided and are against it. Effects by "
+        f"each divided into the shares of its judged effects that hold, are undecided and are against it. Effects by "
         f"part: {'. '.join(parts)}."
     )
 

@@ -10,6 +10,7 @@ from IPython.display import HTML, display
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
+from paper_code.claims import Claim, Ledger
 from paper_code.experiments import records_of, seeds_of
 from paper_code.figures import save_figure
 from paper_code.runs import RunRecord, check_text
@@ -36,6 +37,10 @@ class Page:
         """Those of an experiment, on the page's log unless another is named; what is missing is trained first."""
         dataset = dataset or self.dataset
         return records_of(experiment, dataset, self.profile, self.seeds, self.device, self.results_dir)
+
+    def claims(self, *names: str, datasets: Sequence[str] = ()) -> list[Claim]:
+        """Those whose names begin so, on the page's log unless others are named, judged as in the ledger."""
+        return Ledger(datasets or [self.dataset], self.profile, self.seeds, self.results_dir).claims(*names)
 
     @property
     def command(self) -> str:

@@ -447,11 +447,15 @@ def law_correlations(record: RunRecord, of_pairs: np.ndarray | None = None) -> t
 
 
 def law_given_cardinality(record: RunRecord) -> float:
-    """The second of `law_correlations`, partial: given the fields' cardinalities, or as ranks go their logarithms."""
+    """The second of `law_correlations`, partial: given the fields' cardinalities, or as ranks go their logarithms.
+
+    NaN if one of both is in the order of the cardinalities, so that nothing is left.
+    """
     _, other = law_means(sub_embedding_abundance(record))
     columns = [field_abundance(record), other, [field["cardinality"] for field in record.fields]]
     (_, ab, ac), (_, _, bc), _ = stats.spearmanr(np.column_stack(columns)).statistic
-    return float((ab - ac * bc) / np.sqrt((1 - ac**2) * (1 - bc**2)))
+    left = (1 - ac**2) * (1 - bc**2)
+    return float((ab - ac * bc) / np.sqrt(left)) if left > 1e-12 else float("nan")
 
 
 def fishers_z(correlation: float, fields: int) -> float:
@@ -688,6 +692,20 @@ def auc_table(records: Sequence[RunRecord], spread: bool = False) -> pd.DataFram
     table = wide.reset_index()
     table = table.assign(model=table["model"].map(MODEL_LABELS), source=table["source"].map(sources))
     return table.drop(columns="variant") if set(table["variant"]) == {PLAIN} else table
+
+
+def parts_table(records: Sequence[RunRecord]) -> pd.DataFrame:
+    """Parameters of embedding, interaction and head in thousands, and seconds of a run, as text: means over the seeds by
+    model, variant, embedding and size."""
+    columns = {f"{part}_parameters": f"{part}, thousands" for part in ("embedding", "interaction", "head")}
+    keys = ["model", "variant", "embedding", "scale"]
+    means = results_table(records).groupby(keys, sort=False)[[*columns, "seconds"]].mean().reset_index()
+    for name in columns:
+        means[name] = ["-" if np.isnan(value) else f"{value / 1000:,.1f}" for value in means[name]]
+    means["seconds"] = means["seconds"].map("{:.0f}".format)
+    means["scale"] = ["base" if scale == 1 else f"{scale}x" for scale in means["scale"]]
+    means["model"] = means["model"].map(MODEL_LABELS)
+    return means.rename(columns=columns)
 
 
 def save_table(table: pd.DataFrame, name: str, folder: str | Path) -> None:

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from paper_code import checks
 from paper_code.checks import (
+    CHECKS,
     EVIDENCE_III,
     FIGURE_9D,
     LATENT,
@@ -13,10 +13,12 @@ from paper_code.checks import (
     NOISE,
     STOPPING,
     TRAINED_OUT,
+    Check,
+    check_of,
     check_table,
-    checks_of,
     gap_at_best,
     gate,
+    names_for,
     summary_table,
 )
 from paper_code.claims import Claim, Effect
@@ -29,7 +31,6 @@ SCALES = (1, 4, 10)
 SIZES = ("SE 1", "SE 4", "SE 10", "ME 4", "ME 10")
 ENDS = ("SE 1", "SE 10", "ME 10")
 SEEDS = range(100, 105)
-MODELS_WITH_WIDTH = [model for model in PAPER_MODELS if model != "nfwfm"]
 BOTH = {"distance_to_unitary": 0.8, "embedding_norm": 0.1, "pattern_correlation": 0.5, "pattern_spread": 0.1}
 
 
@@ -62,7 +63,7 @@ def changed_of(gains: dict | None = None) -> list[RunRecord]:
                     gain = gains.get(f"{model} {size}, {name}", 0.0002)
                     training = {"learning_rate": 1e-3 * rate}
                     found.append(make_record(seed, f"{model} {size}", auc=gain, training=training))
-        for model in MODELS_WITH_WIDTH:
+        for model in PAPER_MODELS:
             gain = gains.get(f"{model} SE 1, double width", 0.0002)
             found.append(make_record(seed, f"{model} SE 1", auc=gain, options={"hidden": (800, 800)}))
     return found
@@ -127,9 +128,10 @@ USUAL = {
 }
 
 
-def found(dataset: str = "criteo_like", **changes) -> dict[str, checks.Check]:
+def check(name: str, **changes) -> Check:
+    """changes: experiment -> its records in place of the usual ones."""
     records = USUAL | changes
-    return {check.name: check for check in checks_of(lambda name: records.get(name, []), dataset, SCALES)}
+    return check_of(name, lambda experiment: records.get(experiment, []), "criteo_like", SCALES)
 
 
 def make_claim(*names: str, judged=(("dcnv2", "SE", 10),), values=(1.0, 1.1, 1.2), **further) -> Claim:
@@ -138,27 +140,25 @@ def make_claim(*names: str, judged=(("dcnv2", "SE", 10),), values=(1.0, 1.1, 1.2
 
 
 def verdict(claim: Claim, **changes) -> tuple[str, str]:
-    gated = gate(claim, list(found(**changes).values()))
+    names = (*claim.checks, LIVE) if claim.averaged else claim.checks
+    gated = gate(claim, [check(name, **changes) for name in names])
     return gated.verdict, gated.reason
 
 
-def test_what_was_applied_passes():
-    outcomes = {name: check.outcome for name, check in found().items()}
-    assert outcomes == dict.fromkeys(outcomes, "passes") | {NOISE: "-"}
+@pytest.mark.parametrize("name", CHECKS)
+def test_what_was_applied_passes_and_without_runs_no_check_was_made(name):
+    assert check(name).outcome == ("-" if name == NOISE else "passes")
+    assert check(name, **{experiment: [] for experiment in USUAL}).outcome == ("-" if name == NOISE else "not run")
 
 
-def test_without_runs_no_check_was_made():
-    nothing = checks_of(lambda name: [], "criteo_like", SCALES)
-    assert {check.name: check.outcome for check in nothing} == dict.fromkeys(USUAL_NAMES, "not run") | {NOISE: "-"}
-    claim = gate(make_claim(TRAINED_OUT, LIVE), nothing)
+def test_a_check_that_was_not_made_leaves_its_claims_untestable():
+    claim = gate(make_claim(TRAINED_OUT, LIVE), [])
     assert (claim.verdict, claim.reason) == ("not testable here", f"{TRAINED_OUT}: not run; {LIVE}: not run")
 
 
-USUAL_NAMES = (TRAINED_OUT, STOPPING, LIVE, EVIDENCE_III, FIGURE_9D, LATENT, NOISE)
-
-
 def test_only_the_log_that_is_made_of_latent_vectors_is_asked_whether_larger_ones_help():
-    assert LATENT not in found("avazu_like", **{name: [] for name in USUAL})
+    assert names_for("criteo_like") == list(CHECKS)
+    assert set(CHECKS) - set(names_for("avazu_like")) == {LATENT}
 
 
 def test_a_claim_without_checks_is_judged_as_it_is():
@@ -176,7 +176,7 @@ def test_too_few_seeds_come_before_a_check_that_failed():
 def test_a_model_that_gains_a_thousandth_by_another_rate_or_width_is_not_trained_out(run):
     changes = {"trained_out": changed_of({run: 0.0012})}
     expected = ("not testable here", f"{TRAINED_OUT}: fails in 1 of 7")
-    assert found(**changes)[TRAINED_OUT].outcome == "fails in 1 of 41"
+    assert check(TRAINED_OUT, **changes).outcome == "fails in 1 of 42"
     assert verdict(make_claim(TRAINED_OUT), **changes) == expected
     assert verdict(make_claim(TRAINED_OUT, judged=(("dnn", "SE", 10),)), **changes) == ("supported", "")
 
@@ -203,7 +203,7 @@ def test_of_an_average_the_models_mean_has_to_be_trained_out_and_others_are_name
 
 def test_two_seeds_do_not_make_the_check():
     few = [record for record in changed_of() if record.config["seed"] < 102]
-    assert found(trained_out=few)[TRAINED_OUT].outcome == "not run"
+    assert check(TRAINED_OUT, trained_out=few).outcome == "not run"
 
 
 def test_a_model_that_was_not_checked_is_not_testable():
@@ -257,7 +257,7 @@ def with_gaps(**gaps: float) -> list[RunRecord]:
 )
 def test_a_lucky_look_and_one_that_is_luckier_at_one_size_make_stopping_unfair(gaps, outcome):
     changes = {"tables": with_gaps(**gaps), "trained_out": []}
-    assert found(**changes)[STOPPING].outcome == outcome
+    assert check(STOPPING, **changes).outcome == outcome
     assert (verdict(make_claim(STOPPING), **changes)[0] == "supported") == (outcome == "passes")
 
 
@@ -332,7 +332,7 @@ def test_single_embedding_can_fail_to_scale_only_where_a_larger_one_could_help(g
 
 
 def test_noise_is_shown_and_gates_nothing():
-    rows = found()[NOISE].rows
+    rows = check(NOISE).rows
     assert set(rows["passes"]) == {"-"}
     of_dropout = rows[rows["measure"] == "deviation over dropout"]
     assert of_dropout["value"].tolist() == pytest.approx([0.0030277] * 6, abs=1e-6)
@@ -343,21 +343,21 @@ def test_noise_is_shown_and_gates_nothing():
 
 
 def test_every_check_has_a_row_per_log_and_its_numbers_as_text():
-    every = list(found().values())
+    every = [check(name) for name in CHECKS]
     table = summary_table(every)
-    assert table["check"].tolist() == list(USUAL_NAMES)
+    assert table["check"].tolist() == list(CHECKS)
     assert set(table["log"]) == {"criteo_like, synthetic"}
-    for check in every:
-        rows = check_table(check)
-        assert len(rows) == len(check.rows)
+    for one in every:
+        rows = check_table(one)
+        assert len(rows) == len(one.rows)
         assert not rows.isna().any().any()
-    first = check_table(found()[LIVE]).iloc[0]
+    first = check_table(check(LIVE)).iloc[0]
     assert first.tolist() == [
         *("FFM", "base", "cost in test AUC", "+0.02000", "+0.01804 to +0.02196", 5, "interval > 0.001", "yes")
     ]
 
 
 def test_dcnv2_minus_dnn_stands_beside_the_interactions():
-    rows = found()[LIVE].rows
+    rows = check(LIVE).rows
     assert (rows["measure"] == "test AUC, DCNv2 minus DNN").sum() == len(SIZES)
     assert Runs(USUAL["tables"]).scales == list(SCALES)

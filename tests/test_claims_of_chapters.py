@@ -1,7 +1,6 @@
 """The claims of Sections 4.1 to 5.3, on hand-made records: each verdict follows from the effects that its rule names.
 
-PICTURES holds the runs of every chapter as the paper describes them; a test changes the one thing that it is about. A
-run is written as model, embedding, scale and, if it is not plain, variant: "dcnv2 SE 10 unitary".
+PICTURES holds the runs of every chapter as the paper describes them; a test changes the one thing that it is about.
 """
 
 from dataclasses import replace
@@ -11,77 +10,25 @@ import numpy as np
 import pytest
 
 from paper_code import claims as of_paper
-from paper_code.claims import Claim, Effect, law_claims, table_claims, tally
+from paper_code.claims import Claim, Effect, Runs, average_claims, law_claim, law_claims, over_logs_claims, tally
 from paper_code.data import SYNTHETIC_LOGS
 from paper_code.experiments import PAPER_MODELS, PROFILES
-from paper_code.models import base_embedding_size, build_model
-from paper_code.regularizers import RegularizerConfig
-from paper_code.runs import DataConfig, RunConfig, RunRecord, measure
-from paper_code.spectra import information_abundance, random_information_abundance
-from paper_code.tables import RESULT_COLUMNS, abundance_table, curves_table, results_table, statistics_table
+from paper_code.models import build_model
+from paper_code.runs import RunRecord, measure
+from paper_code.spectra import random_information_abundance
+from paper_code.tables import (
+    RESULT_COLUMNS,
+    abundance_table,
+    curves_table,
+    parts_table,
+    results_table,
+    statistics_table,
+)
+from tests.records import CARDINALITIES, FALLING, NOISE, OFFSETS, make_record, one_pattern
 
-CARDINALITIES = [4, 9, 40, 120, 300]
-OFFSETS = np.array([-0.4, -0.2, 0.0, 0.2, 0.4])  # of the fields' information abundance from their mean
 SEED = np.arange(5)
-NOISE = np.array([0.9, 0.95, 1.0, 1.05, 1.1])  # by seed: gains, drops and falls are multiplied by it
-RISING, FALLING = (1, 2, 3, 4, 5), (5, 4, 3, 2, 1)
-ALL, PARTLY, NOT = "reproduced", "partly reproduced", "not reproduced"
-
-
-def singular_values_of(abundance: float) -> list[float]:
-    """Twenty singular values of that information abundance."""
-    return [1.0] + [(abundance - 1) / 19] * 19
-
-
-def unlike(seed: int) -> np.ndarray:
-    """Two sets' interaction patterns that have nothing to do with each other."""
-    return np.random.default_rng(seed).uniform(1, 2, (2, 5, 5))
-
-
-def one_pattern(seed: int, first: float = 1.0, second: float = 1.0) -> np.ndarray:
-    """The same pattern in both sets, but for a factor."""
-    return unlike(seed)[[0, 0]] * np.array([first, second])[:, None, None]
-
-
-def make_spectra(
-    seed: int, sets: int, abundance=3.0, per_set=(4.0, 8.0), patterns=unlike, own=RISING, other=RISING
-) -> dict:
-    """abundance, per_set: mean information abundance over the fields, less the seed. patterns: seed -> the norms as an
-    array (sets, i, j). own, other: the ranks of the fields that IA(E_i->j) grows with, by i and by j. What is of i = j
-    is to be left out."""
-    spectra = {"side_by_side": [singular_values_of(abundance + seed + offset) for offset in OFFSETS]}
-    if sets == 1:
-        pairs = np.exp(np.add.outer(np.array(own), np.array(other) / 5))
-        np.fill_diagonal(pairs, 1000.0 * np.arange(5, 0, -1))
-        return spectra | {"sub_embedding_information_abundance": pairs.tolist()}
-    norms = np.array(patterns(seed))
-    norms[:, range(5), range(5)] = 1000 * np.arange(1, 6)
-    of_sets = [[singular_values_of(mean + seed + offset) for offset in OFFSETS] for mean in per_set]
-    return spectra | {"per_set": of_sets, "interaction_norms": norms.tolist()}
-
-
-def make_record(seed: int, run: str, dataset="criteo_like", auc=0.0, drop=0.0, fall=0.0, **spectra) -> RunRecord:
-    """A record that no run made.
-
-    auc: above 0.7, and above that a hundredth for every seed: only pairs can tell. drop, fall: of validation AUC and
-    training loss after the best epoch. spectra: see `make_spectra`.
-    """
-    model, embedding, scale, *variant = run.split(maxsplit=3)
-    parts, sets = "".join(variant).split(" + "), int(scale) if embedding == "ME" else 1
-    size = base_embedding_size(model, len(CARDINALITIES)) * int(scale) // sets
-    options = {part: True for part in parts if part in ("shared_interaction", "block_scales")}
-    regularizer = next((RegularizerConfig(part) for part in parts if part not in ("", *options)), None)
-    data = DataConfig(dataset, seed, 1_000, 500)
-    epochs = [(0.6, 0.6), (0.5, 0.7), (0.5 - fall * NOISE[seed], 0.7 - drop * NOISE[seed])]
-    return RunRecord(
-        config=RunConfig(data, model, size, sets, seed, options, regularizer=regularizer).to_json(),
-        fields=[{"name": f"f{d}", "cardinality": d} for d in CARDINALITIES],
-        parameters=1,
-        scores={"test_auc": 0.7 + seed / 100 + auc * NOISE[seed], "test_log_loss": 0.5, "best_epoch": 2},
-        epochs=[{"training_loss": [loss + 0.01, loss - 0.01], "validation_auc": of_epoch} for loss, of_epoch in epochs],
-        spectra=make_spectra(seed, sets, **spectra),
-        provenance={"seconds": 1.0},
-    )
+YES, NO, MIXED, OPEN, HOLDS = "supported", "contradicted", "mixed", "inconclusive", "holds"
+MOST = np.arctanh(1 - 6 / (5**3 - 5))  # Fisher's z of a rank correlation of one over five fields
 
 
 def untrained(seed: int, scale: int = 1) -> RunRecord:
@@ -104,7 +51,7 @@ CHAPTERS = {
     "Finding 2": of_paper.finding_2_claims,
     "Figure 9": of_paper.figure_9_claims,
     "ablation": of_paper.ablation_claims,
-    "Table 1": table_claims,
+    "Table 1": lambda runs: average_claims(runs, Runs([], runs.dataset, [4])),
 }
 PICTURES = {
     "law of FFM": {"ffm SE 1": {}},
@@ -137,29 +84,38 @@ PICTURES = {
         "dcnv2 SE 2": {"abundance": 3},
         "dcnv2 ME 2": {"abundance": 9, "auc": 0.003},
         "dcnv2 ME 2 norm_divergence": {"auc": 0.001, "per_set": (6, 6), "patterns": one_pattern},
+        "dcnv2 ME 2 ensemble": {"per_set": (5, 7), "patterns": one_pattern},
     },
     "ablation": {"dcnv2 ME 2": {"auc": 0.003}, "dcnv2 ME 2 shared_interaction": {"auc": 0.001}},
-    "Table 1": {f"{model} SE 1": {} for model in PAPER_MODELS}
+    "Table 1": {f"{model} {size}": {} for model in PAPER_MODELS for size in ("SE 1", "SE 4")}
+    | {f"{model} ME 4": {"auc": 0.001} for model in PAPER_MODELS}
     | {f"{model} SE 10": {"auc": gain} for model, gain in SINGLE_10X.items()}
     | {f"{model} ME 10": {"auc": gain} for model, gain in MULTI_10X.items()},
 }
 # the runs that each claim needs
 NEEDS = {
-    "interaction-collapse-ffm": {"ffm SE 1"},
-    "interaction-collapse-dcnv2": {"dcnv2 SE 2"},
+    **{
+        f"interaction-collapse-ffm{what}": {"ffm SE 1"} for what in ("", "-own", "-given-cardinality", "-above-control")
+    },
+    **{
+        f"interaction-collapse-dcnv2{what}": {"dcnv2 SE 2"}
+        for what in ("", "-own", "-given-cardinality", "-above-control")
+    },
     "evidence-iii-abundance": set(PICTURES["Evidence III"]),
     "evidence-iii-scalability": {"dcnv2 SE 1", "dcnv2 SE 10", "dcnv2 SE 1 unitary", "dcnv2 SE 10 unitary"},
-    "evidence-iii-overfitting": {"dcnv2 SE 10 unitary"},
+    "evidence-iii-overfitting": {"dcnv2 SE 10", "dcnv2 SE 10 unitary"},
     "evidence-iv-abundance": set(PICTURES["Evidence IV"]),
     "evidence-iv-auc": {"dcnv2 SE 1", "dcnv2 SE 10", "dnn SE 1", "dnn SE 10"},
-    "finding-2": PICTURES["Finding 2"].keys() - {"dcnv2 SE 1"},
+    "finding-2": set(PICTURES["Finding 2"]),
     "figure-9a": {"dcnv2 SE 2", "dcnv2 ME 2"},
-    "figure-9b": {"dcnv2 ME 2"},
-    "figure-9c": {"dcnv2 ME 2"},
+    "figure-9b": {"dcnv2 ME 2", "dcnv2 ME 2 ensemble"},
+    "figure-9c": {"dcnv2 ME 2", "dcnv2 ME 2 ensemble"},
     "figure-9d": {"dcnv2 ME 2", "dcnv2 ME 2 norm_divergence"},
     "own-interactions": {"dcnv2 ME 2", "dcnv2 ME 2 shared_interaction"},
-    "drops-at-largest": {f"{model} SE {scale}" for model in DROPPING for scale in (1, 10)},
-    "average-gain": {f"{model} {size}" for model in PAPER_MODELS for size in ("SE 1", "ME 10")},
+    "average-single": {f"{model} SE {scale}" for model in PAPER_MODELS for scale in (1, 10)},
+    "average-drops": {f"{model} SE {scale}" for model in DROPPING for scale in (1, 10)},
+    "average-multi-4x": {f"{model} {embedding} 4" for model in PAPER_MODELS for embedding in ("SE", "ME")},
+    "average-multi-10x": {f"{model} {embedding} 10" for model in PAPER_MODELS for embedding in ("SE", "ME")},
 }
 
 
@@ -175,11 +131,16 @@ def make_records(chapter: str, changes: dict, dataset: str = "criteo_like") -> l
 
 
 def judge(chapter: str, records: list[RunRecord], dataset: str = "criteo_like") -> list[Claim]:
-    return CHAPTERS[chapter](records, dataset, sorted({int(run.split()[2]) for run in PICTURES[chapter]}))
+    return CHAPTERS[chapter](Runs(records, dataset, {int(run.split()[2]) for run in PICTURES[chapter]}))
 
 
 def verdicts(claims: list[Claim]) -> dict[str, str]:
     return {claim.name: claim.verdict for claim in claims}
+
+
+def as_claimed(claims: list[Claim]) -> dict[str, str]:
+    """The verdicts if all effects hold."""
+    return {claim.name: YES if claim.of_paper else HOLDS for claim in claims}
 
 
 def values(claims: list[Claim]) -> dict[str, list[list[float]]]:
@@ -194,103 +155,167 @@ def chapter(request) -> str:
 # Verdicts
 
 
-def test_runs_like_the_papers_reproduce_its_claims(chapter):
-    claims = CHAPTERS[chapter](usual_records(chapter))
-    assert set(verdicts(claims).values()) == {ALL}
+def test_runs_like_the_papers_support_its_claims(chapter):
+    claims = CHAPTERS[chapter](Runs(usual_records(chapter)))
+    assert verdicts(claims) == as_claimed(claims)
     assert {claim.dataset for claim in claims} == {"criteo_like"}
 
 
+OF_LAW = ("", "-given-cardinality", "-above-control")
+REGULARISED = "dcnv2 SE 10 unitary"
+
+
 @pytest.mark.parametrize(
-    ("chapter", "claim", "verdict", "runs", "change"),
+    ("chapter", "changed", "runs", "change"),
     [
-        ("law of FFM", "interaction-collapse-ffm", PARTLY, ["ffm SE 1"], {"own": FALLING}),
-        ("law of FFM", "interaction-collapse-ffm", PARTLY, ["ffm SE 1"], {"other": FALLING}),
-        ("law of FFM", "interaction-collapse-ffm", NOT, ["ffm SE 1"], {"own": FALLING, "other": FALLING}),
-        ("law of DCNv2", "interaction-collapse-dcnv2", PARTLY, ["dcnv2 SE 2"], {"own": FALLING}),
-        ("law of DCNv2", "interaction-collapse-dcnv2", PARTLY, ["dcnv2 SE 2"], {"other": FALLING}),
+        ("law of FFM", {"interaction-collapse-ffm-own": NO}, ["ffm SE 1"], {"own": FALLING}),
+        ("law of DCNv2", {"interaction-collapse-dcnv2-own": NO}, ["dcnv2 SE 2"], {"own": FALLING}),
         *(
-            (chapter, claim, PARTLY if len(scales) == 1 else NOT, [run.format(s) for s in scales], {"abundance": 2})
+            (chapter, {f"interaction-collapse-{model}{what}": NO for what in OF_LAW}, [run], {"other": FALLING})
+            for chapter, model, run in (("law of FFM", "ffm", "ffm SE 1"), ("law of DCNv2", "dcnv2", "dcnv2 SE 2"))
+        ),
+        *(
+            (chapter, {claim: MIXED if len(scales) == 1 else NO}, [run.format(s) for s in scales], {"abundance": 2})
             for chapter, claim, run in (
                 ("Evidence III", "evidence-iii-abundance", "dcnv2 SE {} unitary"),
                 ("Evidence IV", "evidence-iv-abundance", "dnn SE {}"),
             )
             for scales in ([1], [2], [10], [1, 2, 10])
         ),
-        ("Evidence III", "evidence-iii-scalability", NOT, ["dcnv2 SE 10 unitary"], {"auc": 0.0}),
-        ("Evidence III", "evidence-iii-scalability", NOT, ["dcnv2 SE 1 unitary"], {"auc": -0.005}),
-        ("Evidence III", "evidence-iii-scalability", NOT, ["dcnv2 SE 10"], {"auc": -0.002}),
-        ("Evidence III", "evidence-iii-overfitting", PARTLY, ["dcnv2 SE 10 unitary"], {"fall": -0.02}),
-        ("Evidence III", "evidence-iii-overfitting", PARTLY, ["dcnv2 SE 10 unitary"], {"drop": 0.0008}),
-        ("Evidence III", "evidence-iii-overfitting", NOT, ["dcnv2 SE 10 unitary"], {"drop": 0, "fall": -0.02}),
-        ("Evidence IV", "evidence-iv-auc", PARTLY, ["dnn SE 10"], {"auc": -0.0025}),
-        ("Evidence IV", "evidence-iv-auc", PARTLY, ["dcnv2 SE 10"], {"auc": -0.0015}),
-        ("Evidence IV", "evidence-iv-auc", NOT, ["dnn SE 1", "dcnv2 SE 10"], {"auc": -0.006}),
+        ("Evidence III", {"evidence-iii-scalability": NO}, [REGULARISED], {"auc": 0.0}),
+        ("Evidence III", {"evidence-iii-scalability": NO}, ["dcnv2 SE 1 unitary"], {"auc": -0.005}),
+        ("Evidence III", {"evidence-iii-scalability": NO}, ["dcnv2 SE 10"], {"auc": -0.002}),
+        # what the plain model does as well is no overfitting by regularisation
+        ("Evidence III", {"evidence-iii-overfitting": MIXED}, ["dcnv2 SE 10"], {"fall": 0.05}),
+        ("Evidence III", {"evidence-iii-overfitting": MIXED}, ["dcnv2 SE 10"], {"drop": 0.006}),
+        ("Evidence III", {"evidence-iii-overfitting": NO}, ["dcnv2 SE 10"], {"drop": 0.006, "fall": 0.05}),
+        ("Evidence III", {"evidence-iii-overfitting": OPEN}, ["dcnv2 SE 10"], {"drop": 0.004}),
+        ("Evidence IV", {"evidence-iv-auc": MIXED}, ["dnn SE 10"], {"auc": -0.0025}),
+        ("Evidence IV", {"evidence-iv-auc": MIXED}, ["dcnv2 SE 10"], {"auc": -0.0015}),
+        ("Evidence IV", {"evidence-iv-auc": NO}, ["dnn SE 1", "dcnv2 SE 10"], {"auc": -0.006}),
         *(
-            ("Finding 2", "finding-2", PARTLY, [run], change)
+            ("Finding 2", {"finding-2": MIXED}, [run], change)
             for run in SUPPRESSED
             for change in ({"abundance": 4}, {"auc": 0.002}, {"drop": 0.0005})
         ),
-        ("Finding 2", "finding-2", PARTLY, ["dcnv2 SE 10"], {"abundance": 15}),
-        ("Finding 2", "finding-2", PARTLY, ["dcnv2 SE 10"], {"drop": 0.005}),
-        ("Finding 2", "finding-2", NOT, SUPPRESSED, {"abundance": 4, "auc": 0.002, "drop": 0.0005}),
-        ("Figure 9", "figure-9a", PARTLY, ["dcnv2 ME 2"], {"abundance": 2}),
-        ("Figure 9", "figure-9a", PARTLY, ["dcnv2 ME 2"], {"per_set": (1.5, 2.9)}),
-        ("Figure 9", "figure-9a", NOT, ["dcnv2 ME 2"], {"abundance": 2, "per_set": (1.5, 2.9)}),
-        ("Figure 9", "figure-9b", NOT, ["dcnv2 ME 2"], {"per_set": (6, 6)}),
-        ("Figure 9", "figure-9c", NOT, ["dcnv2 ME 2"], {"patterns": one_pattern}),
-        ("Figure 9", "figure-9c", PARTLY, ["dcnv2 ME 2"], {"patterns": partial(one_pattern, second=3)}),
-        ("Figure 9", "figure-9c", PARTLY, ["dcnv2 ME 2"], {"patterns": lambda seed: 1 + unlike(seed) / 1e4}),
-        ("Figure 9", "figure-9d", NOT, ["dcnv2 ME 2 norm_divergence"], {"auc": 0.0035}),
-        ("ablation", "own-interactions", NOT, ["dcnv2 ME 2 shared_interaction"], {"auc": 0.0035}),
-        *(("Table 1", "drops-at-largest", PARTLY, [f"{model} SE 10"], {"auc": 0.001}) for model in DROPPING),
-        ("Table 1", "drops-at-largest", NOT, [f"{model} SE 10" for model in DROPPING], {"auc": 0.001}),
-        ("Table 1", "average-gain", NOT, ["nfwfm ME 10"], {"auc": -0.003}),
-        *(("Table 1", "average-gain", NOT, [f"{m} SE 1"], {"auc": 0.008}) for m in ("ipnn", "nfwfm", "dcnv2")),
-        # nearly a thousandth of AUC: gained in excess of the plain model, lost, gained
-        ("Evidence III", "evidence-iii-scalability", ALL, ["dcnv2 SE 10 unitary"], {"auc": -0.0007}),
-        ("Evidence IV", "evidence-iv-auc", ALL, ["dcnv2 SE 10"], {"auc": -0.0008}),
-        ("Finding 2", "finding-2", ALL, SUPPRESSED, {"auc": -0.0012}),
-        # an average of 0.0012
-        ("Table 1", "average-gain", ALL, ["dcnv2 ME 10"], {"auc": 0.0002}),
+        ("Finding 2", {"finding-2": MIXED}, ["dcnv2 SE 10"], {"abundance": 15}),
+        ("Finding 2", {"finding-2": MIXED}, ["dcnv2 SE 10"], {"drop": 0.005}),
+        ("Finding 2", {"finding-2": NO}, SUPPRESSED, {"abundance": 4, "auc": 0.002, "drop": 0.0005}),
+        ("Figure 9", {"figure-9a": MIXED}, ["dcnv2 ME 2"], {"abundance": 2}),
+        ("Figure 9", {"figure-9a": NO}, ["dcnv2 SE 2"], {"abundance": 20}),
+        ("Figure 9", {"figure-9b": NO}, ["dcnv2 ME 2"], {"per_set": (6, 6)}),
+        ("Figure 9", {"figure-9b": NO}, ["dcnv2 ME 2 ensemble"], {"per_set": (3, 9)}),
+        ("Figure 9", {"figure-9c": OPEN}, ["dcnv2 ME 2"], {"patterns": one_pattern}),
+        ("Figure 9", {"figure-9c": NO}, ["dcnv2 ME 2 ensemble"], {"patterns": partial(one_pattern, second=3)}),
+        ("Figure 9", {"figure-9d": NO}, ["dcnv2 ME 2 norm_divergence"], {"auc": 0.0035}),
+        ("ablation", {"own-interactions": NO}, ["dcnv2 ME 2 shared_interaction"], {"auc": 0.0035}),
+        ("Table 1", {"average-single": NO, "average-drops": NO}, ["dnn SE 10"], {"auc": 0.006}),
+        ("Table 1", {"average-single": NO}, ["ipnn SE 10"], {"auc": 0.01}),
+        ("Table 1", {"average-multi-4x": NO}, ["dcnv2 ME 4"], {"auc": -0.01}),
+        ("Table 1", {"average-multi-10x": NO}, ["dcnv2 ME 10"], {"auc": -0.02}),
+        # nearly a thousandth of AUC: gained in excess of the plain model, lost
+        ("Evidence III", {}, [REGULARISED], {"auc": -0.0007}),
+        ("Evidence IV", {}, ["dcnv2 SE 10"], {"auc": -0.0008}),
+        ("Finding 2", {}, SUPPRESSED, {"auc": -0.0012}),
     ],
 )
-def test_an_effect_decides_on_its_claim_alone(chapter, claim, verdict, runs, change):
-    found = verdicts(judge(chapter, make_records(chapter, dict.fromkeys(runs, change))))
-    assert found == dict.fromkeys(found, ALL) | {claim: verdict}
+def test_an_effect_decides_on_its_claim_alone(chapter, changed, runs, change):
+    claims = judge(chapter, make_records(chapter, dict.fromkeys(runs, change)))
+    assert verdicts(claims) == as_claimed(claims) | changed
+
+
+def test_sets_are_held_against_random_matrices_of_their_own_shape():
+    """Sets that fill more side by side than single embedding, each collapsed more."""
+    changes = {"dcnv2 SE 2": {"abundance": 8}, "dcnv2 ME 2": {"per_set": (1.5, 2.9)}}
+    found = {claim.name: claim for claim in judge("Figure 9", make_records("Figure 9", changes))}
+    assert found["figure-9a"].answers == ["against", "yes"]
+
+
+def test_the_law_is_one_claim_of_both_models():
+    pair = [Runs(usual_records(chapter), "criteo_like", [2]) for chapter in ("law of FFM", "law of DCNv2")]
+    pair[0].scales = [1]
+    (claim,) = law_claim(*pair)
+    assert (claim.verdict, claim.headline) == (YES, True)
+    assert claim.judged == (("ffm", "SE", 1), ("dcnv2", "SE", 2))
+    against = Runs(make_records("law of FFM", {"ffm SE 1": {"other": FALLING}}))
+    assert law_claim(against, pair[1])[0].verdict == MIXED
+    assert law_claim(Runs([], "movielens", [1]), Runs([], "movielens", [2]))[0].headline is False
+
+
+# The learning rate
+
+
+def at_base_rate(multi: float, single: float, seeds=range(5)) -> Runs:
+    """Runs at 4x with the base size's rate."""
+    gains = {"SE 4": single, "ME 4": multi}
+    return Runs(
+        [make_record(s, f"{m} {size}", auc=g) for m in PAPER_MODELS for size, g in gains.items() for s in seeds]
+    )
+
+
+@pytest.mark.parametrize(
+    ("multi", "single", "seeds", "mixed"),
+    [
+        (0.002, -0.001, range(5), set()),
+        (-0.002, -0.001, range(5), {"average-multi-4x", "average-multi-10x"}),
+        (0.002, 0.001, range(5), {"average-single", "average-drops"}),
+        (-0.002, 0.001, range(2), set()),  # too few seeds to say
+    ],
+)
+def test_a_sign_that_is_another_at_the_base_rate_makes_a_claim_mixed(multi, single, seeds, mixed):
+    changes = {f"{model} SE 4": {"auc": -0.0005} for model in PAPER_MODELS}
+    runs = Runs(make_records("Table 1", changes))
+    claims = average_claims(runs, at_base_rate(multi, single, seeds))
+    assert {claim.name for claim in claims if claim.verdict == MIXED} == mixed
+    assert {claim.reason for claim in claims if claim.verdict == MIXED} <= {"depends on the learning rate"}
+
+
+def test_over_the_logs_averages_are_held_against_a_thousandth():
+    """Multi 4x: 0.0008 on one log and 0.0016 on the other, by seed more or less."""
+    logs = {"criteo_like": 0.0008, "avazu_like": 0.0016}
+    of_logs = [
+        Runs(make_records("Table 1", {f"{model} ME 4": {"auc": gain} for model in PAPER_MODELS}, log))
+        for log, gain in logs.items()
+    ]
+    found = {claim.name: claim for claim in over_logs_claims(of_logs)}
+    assert list(found) == ["logs-single", "logs-drops", "logs-multi-4x", "logs-multi-10x"]
+    effect = found["logs-multi-4x"].effects[0]
+    np.testing.assert_allclose(effect.values, 0.0012 * NOISE, atol=1e-12)
+    assert (effect.side, effect.bound) == ("above", 0.001)
+    assert found["logs-multi-4x"].verdict == YES
+    assert over_logs_claims([Runs([], "criteo_like", [1]), Runs(usual_records("Table 1"), "frappe")]) == []
 
 
 # Effects
 
 
-def more_than_at_first(spread: list[float]) -> list[float]:
-    """The spread over two sets of a field's information abundance, by seed, less that before training."""
-    found = []
-    for seed in range(5):
-        sets = build_model("dcnv2", CARDINALITIES, 10, 2, seed).embedding_matrices()
-        first, second = (np.array([information_abundance(matrix) for matrix in matrices]) for matrices in sets)
-        found.append(spread[seed] - np.mean(np.abs(first - second) / (first + second)))
-    return found
+def shares(abundance, size: int) -> np.ndarray:
+    """Mean over the fields, by seed, of information abundance over that of random matrices of so many columns."""
+    random = np.array([random_information_abundance(rows, size) for rows in CARDINALITIES])
+    return np.array([np.mean((abundance + seed + OFFSETS) / random) for seed in SEED])
 
 
 EFFECTS = {
-    "interaction-collapse-ffm": [np.ones(5), np.ones(5)],
-    "interaction-collapse-dcnv2": [np.ones(5), np.ones(5)],
+    **{f"interaction-collapse-{m}{what}": [MOST * np.ones(5)] for m in ("ffm", "dcnv2") for what in ("", "-own")},
+    **{f"interaction-collapse-{m}-given-cardinality": [MOST * np.ones(5)] for m in ("ffm", "dcnv2")},
     "evidence-iii-abundance": [(6 + SEED) / (3 + SEED), (8 + SEED) / (4 + SEED), (12 + SEED) / (5 + SEED)],
     "evidence-iii-scalability": [-0.0009 * NOISE],
     "evidence-iii-overfitting": [0.02 * NOISE, 0.004 * NOISE],
     "evidence-iv-abundance": [(6 + SEED) / (3 + SEED), (8 + SEED) / (4 + SEED), (12 + SEED) / (5 + SEED)],
     "evidence-iv-auc": [-0.002 * NOISE, -0.0005 * NOISE],
     "finding-2": [
-        *((12 + SEED) / (5 + SEED), -0.0004 * NOISE, 0.003 * NOISE),
-        *((10 + SEED) / (5 + SEED), -0.003 * NOISE, 0.002 * NOISE),
+        *((12 + SEED) / (5 + SEED), -0.0034 * NOISE, 0.003 * NOISE),
+        *((10 + SEED) / (5 + SEED), -0.006 * NOISE, 0.002 * NOISE),
     ],
-    "figure-9a": [(9 + SEED) / (3 + SEED), (6 + SEED) / (3 + SEED)],
-    # of 4 and 8 the standard deviation is 2 and the mean 6
-    "figure-9b": [more_than_at_first([np.mean(2 / (6 + seed + OFFSETS)) for seed in range(5)])],
+    "figure-9a": [shares(6, 10) / shares(3, 20), shares(9, 20) / shares(3, 20)],
+    # of 4 and 8 the standard deviation is 2 and the mean 6, of 5 and 7 it is 1
+    "figure-9b": [[np.mean(1 / (6 + seed + OFFSETS)) for seed in range(5)]],
     "figure-9d": [0.002 * NOISE],
     "own-interactions": [0.002 * NOISE],
-    "drops-at-largest": [-0.003 * NOISE, -0.002 * NOISE, -0.001 * NOISE],
-    "average-gain": [0.002 * NOISE],
+    "average-single": [-0.0052 / 6 * NOISE],
+    "average-drops": [-0.002 * NOISE],
+    "average-multi-4x": [0.001 * NOISE],
+    "average-multi-10x": [(0.002 + 0.0052 / 6) * NOISE],
 }
 
 
@@ -298,25 +323,31 @@ def test_the_effects_are_those_computed_by_hand_and_paired_by_seed(chapter):
     """What is added to all test AUCs of a seed is in no effect."""
     usual = usual_records(chapter)
     shifted = [
-        replace(r, scores=r.scores | {"test_auc": r.scores["test_auc"] - 0.1 * r.config["seed"] ** 2}) for r in usual
+        replace(r, scores=r.scores | {"test_auc": r.scores["test_auc"] - 0.01 * r.config["seed"] ** 2}) for r in usual
     ]
     for found in (values(judge(chapter, usual)), values(judge(chapter, shifted))):
-        for name in found.keys() - {"figure-9c"}:
+        for name in found.keys() & EFFECTS.keys():
             np.testing.assert_allclose(found[name], EFFECTS[name], atol=1e-12)
 
 
-@pytest.mark.parametrize(("direction", "expected"), [("own", [0.9, 1.0]), ("other", [1.0, 0.9])])
+def test_the_range_of_an_average_without_one_of_its_models_stands_beside_it():
+    found = {claim.name: claim.effects[0] for claim in judge("Table 1", usual_records("Table 1"))}
+    assert found["average-drops"].leaving_one_out == pytest.approx((-0.0025, -0.0015))
+    assert found["average-multi-4x"].leaving_one_out == pytest.approx((0.001, 0.001))
+
+
+@pytest.mark.parametrize(("direction", "expected"), [("own", [1.0, 0.9]), ("other", [0.9, 1.0])])
 def test_two_neighbouring_fields_exchanged_leave_a_rank_correlation_of_nine_tenths(direction, expected):
     """1 - 6 (1 + 1) / (5 (25 - 1)) = 0.9."""
-    (claim,) = law_claims(make_records("law of FFM", {"ffm SE 1": {direction: (2, 1, 3, 4, 5)}}))
-    assert [effect.mean for effect in claim.effects] == pytest.approx(expected)
+    other, own, *_ = law_claims(Runs(make_records("law of FFM", {"ffm SE 1": {direction: (2, 1, 3, 4, 5)}})), "ffm")
+    z = [MOST if value == 1 else np.arctanh(value) for value in expected]
+    assert [claim.effects[0].mean for claim in (other, own)] == pytest.approx(z)
 
 
 def test_before_training_sub_embeddings_follow_their_own_field_alone():
     """They are projections that know nothing yet of the field that they interact with."""
-    (claim,) = law_claims([untrained(seed) for seed in range(5)])
-    assert [effect.answer(claim.confidence) for effect in claim.effects] == ["yes", "undecided"]
-    assert claim.verdict == PARTLY
+    other, own, *_ = law_claims(Runs([untrained(seed) for seed in range(5)]), "dcnv2")
+    assert (own.verdict, other.verdict) == (YES, OPEN)
 
 
 # Which runs count
@@ -326,7 +357,8 @@ def test_before_training_sub_embeddings_follow_their_own_field_alone():
 def test_a_claim_that_lacks_a_run_is_not_tested_and_the_others_are(chapter, run):
     configs = [make_record(seed, run).config for seed in range(5)]
     found = verdicts(judge(chapter, [record for record in usual_records(chapter) if record.config not in configs]))
-    assert found == {claim: "not tested" if run in NEEDS[claim] else ALL for claim in found}
+    usual = as_claimed(judge(chapter, usual_records(chapter)))
+    assert found == {claim: "not tested" if run in NEEDS[claim] else usual[claim] for claim in found}
 
 
 @pytest.mark.parametrize("seeds", [[], [1, 4]])
@@ -356,9 +388,9 @@ def test_runs_of_other_variants_embeddings_and_sizes_do_not_count(chapter):
 
 def test_a_seed_without_one_of_the_six_models_is_left_out_of_the_average():
     lost = make_record(0, "nfwfm ME 10").config
-    _, average = judge("Table 1", [record for record in usual_records("Table 1") if record.config != lost])
-    np.testing.assert_allclose(average.effects[0].values, 0.002 * NOISE[1:], atol=1e-12)
-    assert average.verdict == ALL
+    *_, average = judge("Table 1", [record for record in usual_records("Table 1") if record.config != lost])
+    np.testing.assert_allclose(average.effects[0].values, (0.002 + 0.0052 / 6) * NOISE[1:], atol=1e-12)
+    assert average.verdict == YES
 
 
 @pytest.mark.parametrize(
@@ -368,12 +400,14 @@ def test_a_seed_without_one_of_the_six_models_is_left_out_of_the_average():
         ("avazu_like", "Avazu", "table4_fig11", [-0.00096, -0.00050, -0.00089]),
     ],
 )
-def test_the_published_drops_and_average_stand_beside_ours(dataset, published, chapter, drops):
-    claims = table_claims(make_records("Table 1", {}, dataset))
+def test_the_published_averages_stand_beside_ours(dataset, published, chapter, drops):
+    claims = judge("Table 1", make_records("Table 1", {}, dataset), dataset)
     for claim in claims:
         assert (claim.section, claim.chapter) == (f"Section 5.2, Table 1 ({published})", chapter)
-    assert [effect.published for effect in claims[0].effects] == pytest.approx(drops, abs=1e-9)
-    assert claims[1].effects[0].published == 0.00106
+        assert claim.headline
+        assert np.isfinite(claim.effects[0].published)
+    assert claims[1].effects[0].published == pytest.approx(np.mean(drops), abs=1e-9)
+    assert not any(claim.headline for claim in judge("Table 1", make_records("Table 1", {}, "frappe"), "frappe"))
 
 
 def make_claim(name: str, *means: float, seeds=3, dataset="criteo_like", section="Section 5.2") -> Claim:
@@ -384,11 +418,11 @@ def make_claim(name: str, *means: float, seeds=3, dataset="criteo_like", section
 @pytest.mark.parametrize(
     ("name", "dataset", "expected"),
     [
-        ("", None, "3 reproduced, 1 partly reproduced, 1 not reproduced, 1 not tested"),
-        ("", "criteo_like", "2 reproduced, 1 partly reproduced, 1 not reproduced, 1 not tested"),
-        ("multi", "criteo_like", "1 reproduced, 1 not reproduced, 1 not tested"),
-        ("multi-dnn", None, "2 reproduced"),
-        ("multi-dnn", "avazu_like", "reproduced"),
+        ("", None, "3 supported, 1 mixed, 1 contradicted, 1 not tested"),
+        ("", "criteo_like", "2 supported, 1 mixed, 1 contradicted, 1 not tested"),
+        ("multi", "criteo_like", "1 supported, 1 contradicted, 1 not tested"),
+        ("multi-dnn", None, "2 supported"),
+        ("multi-dnn", "avazu_like", "supported"),
         ("multi-nfwfm", None, "not tested"),
         ("multi-gdcn", None, "-"),
         ("dnn", None, "-"),
@@ -461,3 +495,13 @@ def test_the_logs_stand_below_table_2(monkeypatch):
         numbers = (2_000, len(sizes), sizes.sum(), sizes.max(), sizes.min())
         expected.append([name, "synthetic", *(f"{number:,}" for number in numbers)])
     assert statistics_table("tiny", datasets=["criteo_like"]).to_numpy().tolist() == expected
+
+
+def test_parameters_by_part_and_seconds_stand_in_a_table():
+    table = parts_table([make_record(seed, run) for run in ("dcnv2 SE 1", "dcnv2 ME 2") for seed in range(3)])
+    assert table.to_numpy().tolist() == [
+        ["DCNv2", "plain", embedding, size, "4.7", "0.0", "0.0", "1"]
+        for embedding, size in (("SE", "base"), ("ME", "2x"))
+    ]
+    old = replace(make_record(0, "dcnv2 SE 1"), parameters_by_part={})
+    assert parts_table([old])["embedding, thousands"].tolist() == ["-"]

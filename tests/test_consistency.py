@@ -2,8 +2,16 @@
 
 import numpy as np
 import pytest
+from scipy import stats
 
-from paper_code.consistency import gain_of_largest, published_intervals, statements, statements_table
+from paper_code.consistency import (
+    calibration_table,
+    gain_of_largest,
+    published_difference,
+    published_intervals,
+    statements,
+    statements_table,
+)
 
 
 def statement(words: str):
@@ -57,3 +65,33 @@ def test_intervals_are_welchs():
     assert row["half_interval"] == pytest.approx(2.9490 * error, rel=2e-3)
     assert len(table) == 24
     assert table["significant"].sum() == table["gain"].ge(0.001).sum()
+
+
+def test_our_rules_are_tried_on_the_papers_own_tables():
+    """Multi less single embedding at 4x on Criteo is 0.00059 on average: above zero, and below what counts."""
+    table = calibration_table().set_index(["log", "claim"])
+    row = table.loc[("Criteo", "average, multi-4x")]
+    assert row["effect"].startswith("+0.00059 ± ")
+    assert (row["claimed"], row["verdict"]) == ("above 0", "supported")
+    both = table.loc[("both", "average, multi-4x")]
+    assert (both["claimed"], both["verdict"] != "supported") == ("above 0.001", True)
+    models = [claim for log, claim in table.index if log == "Criteo" and not claim.startswith("average")]
+    assert len(models) == 3 * 6
+    assert ("Avazu", "NFwFM, single") not in table.index  # the paper has no value at 10x
+
+
+def test_the_test_of_one_model_is_welchs():
+    """SciPy's, from means and deviations of three runs each."""
+    found = published_difference(["Criteo"], ["dnn"], ("SE", 10), ("SE", 1))
+    expected = stats.ttest_ind_from_stats(0.81142, 0.00006, 3, 0.81228, 0.00004, 3, equal_var=False)
+    assert found.mean == pytest.approx(-0.00086)
+    assert found.p_value() == pytest.approx(expected.pvalue)
+
+
+def test_the_error_of_an_average_is_that_of_independent_parts():
+    models = ["dnn", "xdeepfm"]
+    each = [published_difference(["Criteo"], [model], ("ME", 4), ("SE", 4)) for model in models]
+    both = published_difference(["Criteo"], models, ("ME", 4), ("SE", 4))
+    assert both.mean == pytest.approx(np.mean([one.mean for one in each]))
+    assert both.error == pytest.approx(np.hypot(each[0].error, each[1].error) / 2)
+    assert min(one.freedom for one in each) < both.freedom < sum(one.freedom for one in each) + 1e-9

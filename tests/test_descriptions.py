@@ -199,7 +199,7 @@ CASES = {
     "alternatives": (lambda: ALTERNATIVES, ["At 4x", "DNN: single +0.0010 in 12 seconds, multi +0.0035 in 18 seconds"]),
     "changes": (lambda: CHANGES, ["rows shuffled, DNN single -0.0012 ± 0.0030", "DNN multi +0.0002 ± 0.0010"]),
     "speed": (lambda: SPEED, ["1 case,", "loop: 1.5 to 1.5, median 1.5, 1 case", "dense floor: 2.0 to 2.0"]),
-    "ledger": (lambda: LEDGER, ["2 claims", "8 hold, 3 undecided, 1 against", "the cure: 0 hold", "1 untested"]),
+    "ledger": (lambda: LEDGER, ["2 claims", "8 hold, 3 undecided, 1 against", "the cure: 0 hold", "not judged: 1"]),
 }
 
 

@@ -51,6 +51,7 @@ def make_record(seed, model="dcnv2", size=SIZE, num_sets=1, test_auc=0.75, spect
         ],
         spectra={"side_by_side": [list(values) for values in spectra or [[1.0]] * len(CARDINALITIES)]},
         provenance={"seconds": 1.0},
+        looks=[0.7],
     )
 
 

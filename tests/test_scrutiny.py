@@ -106,7 +106,7 @@ def record(model: str, sets: int, seed: int, auc: float, choice=({}, {}, {}), **
     scores = {"test_auc": auc, "test_log_loss": 0.5, "best_epoch": 1}
     spectra = {"side_by_side": [[2.0, 1.0], [1.0, 1.0]]}
     fields = [{"name": name, "cardinality": 9} for name in "ab"]
-    return RunRecord(config.to_json(), fields, 10, scores, [epoch], spectra, {"seconds": 1.0})
+    return RunRecord(config.to_json(), fields, 10, scores, [epoch], spectra, {"seconds": 1.0}, [0.7])
 
 
 def records() -> list[RunRecord]:

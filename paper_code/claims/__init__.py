@@ -6,6 +6,7 @@ gated by the checks of `paper_code.checks`, as tables and HTML.
 
 from paper_code.claims.ledger import (
     MARKS,
+    NEWER,
     OF_RECORDS,
     SUMMARY,
     Ledger,
@@ -85,6 +86,7 @@ __all__ = [
     "MARKS",
     "MINIMUM_SEEDS",
     "MIXED",
+    "NEWER",
     "NOT_TESTABLE",
     "NOT_TESTED",
     "OF_RECORDS",

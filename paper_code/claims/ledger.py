@@ -9,8 +9,9 @@ from html import escape
 import pandas as pd
 
 from paper_code.appendix_b import appendix_b_table
-from paper_code.checks import Check, checks_of, gate
+from paper_code.checks import LIVE, Check, check_of, gate, names_for
 from paper_code.claims.of_paper import (
+    HEADLINE_LOGS,
     ablation_claims,
     appendix_b_claim,
     average_claims,
@@ -82,21 +83,26 @@ class Judged:
         return self.claims in (collapse_claims, law_claim, average_claims)
 
 
+NEWER = tuple(
+    f"{name}-{model}"
+    for model in ("gdcn", "rankmixer")
+    for name in ("interaction-collapse", "single-embedding", "multi-embedding-better", "multi-embedding-scales")
+)
 OF_RECORDS = (
     Judged(("embedding-collapse",), ("collapse",), collapse_claims),
     Judged(("law",), ("evidence_i", "evidence_ii"), law_claim),
     Judged(("average",), ("tables", "base_rate"), average_claims),
-    Judged(("interaction-collapse",), ("evidence_i",), partial(law_claims, model="ffm")),
-    Judged(("interaction-collapse",), ("evidence_ii",), partial(law_claims, model="dcnv2")),
+    Judged(("interaction-collapse-ffm",), ("evidence_i",), partial(law_claims, model="ffm")),
+    Judged(("interaction-collapse-dcnv2",), ("evidence_ii",), partial(law_claims, model="dcnv2")),
     Judged(("evidence-iii",), ("evidence_iii",), evidence_iii_claims, on_all=False),
     Judged(("evidence-iv",), ("evidence_iv",), evidence_iv_claims, on_all=False),
     Judged(("finding-2",), ("finding_2",), finding_2_claims, on_all=False),
-    Judged(("single-", "multi-"), ("tables",), partial(scalability_claims, models=PAPER_MODELS)),
+    Judged(("single-embedding", "multi-embedding"), ("tables",), partial(scalability_claims, models=PAPER_MODELS)),
     Judged(("figure-9",), ("patterns",), figure_9_claims, on_all=False),
     Judged(("own-interactions",), ("ablations",), ablation_claims, on_all=False),
     Judged(("collapse-is-learned",), ("permuted",), learned_claims),
     Judged(("control",), ("tables", "controls"), control_claims),
-    Judged(("interaction-collapse", "single-", "multi-"), ("newer",), newer_claims, on_all=False),
+    Judged(NEWER, ("newer",), newer_claims, on_all=False),
     Judged(("optimizer",), ("optimizer",), optimizer_claims),
     Judged(("released",), ("released",), released_claims, on_all=False),
     Judged(("map",), ("map",), map_claims),
@@ -119,7 +125,7 @@ class Ledger:
     ):
         self.datasets, self.profile, self.seeds, self.results_dir = datasets, profile, seeds, results_dir
         self.scales = find("profile", profile, PROFILES).scales
-        self.found: dict[tuple[str, str], list] = {}  # what was read and computed before
+        self.found: dict[tuple[str, str], list[RunRecord] | Check] = {}  # by name and log
 
     def records(self, experiment: str, dataset: str) -> list[RunRecord]:
         if experiment in OF_GENERATORS and dataset not in SYNTHETIC_LOGS:
@@ -135,11 +141,21 @@ class Ledger:
         scales = sorted({variant.scale * variant.num_sets for variant in variants})
         return Runs(self.records(experiment, dataset), dataset, scales)
 
-    def checks(self, dataset: str) -> list[Check]:
-        """All checks of a log."""
-        if ("checks", dataset) not in self.found:
-            self.found["checks", dataset] = checks_of(partial(self.records, dataset=dataset), dataset, self.scales)
-        return self.found["checks", dataset]
+    def checks(self, dataset: str, names: Sequence[str] | None = None) -> list[Check]:
+        """The checks of a log; names: which, None: all."""
+        chosen = [name for name in names_for(dataset) if names is None or name in names]
+        for name in chosen:
+            if (name, dataset) not in self.found:
+                records = partial(self.records, dataset=dataset)
+                self.found[name, dataset] = check_of(name, records, dataset, self.scales)
+        return [self.found[name, dataset] for name in chosen]
+
+    def gated(self, claim: Claim) -> Claim:
+        """By the checks of its log, or if it is over the logs of all that it is over."""
+        names = (*claim.checks, LIVE) if claim.averaged else claim.checks
+        over = [dataset for dataset in self.datasets if dataset in HEADLINE_LOGS and self.records("tables", dataset)]
+        logs = [claim.dataset] if claim.dataset else over
+        return gate(claim, [check for dataset in logs for check in self.checks(dataset, names)])
 
     def of_log(self, dataset: str, names: Sequence[str] = ("",)) -> list[Claim]:
         """The claims on a log, gated by its checks: those whose names begin so, and the headline claims, by which they
@@ -156,7 +172,7 @@ class Ledger:
                     runs = [self.runs(experiment, dataset) for experiment in judged.experiments]
                     timed = judged.claims is alternatives_claims
                     claims += judged.claims(*runs, **{"references": trials(self.results_dir)} if timed else {})
-        return [gate(claim, self.checks(dataset) if claim.checks else []) for claim in claims]
+        return list(map(self.gated, claims))
 
     def of_few_rows(self, dataset: str) -> list[Claim]:
         """Figures 1b to 3 of a log with few rows."""
@@ -173,9 +189,7 @@ class Ledger:
         names = names or ("",)
         found = [claim for dataset in self.datasets for claim in self.of_log(dataset, names)]
         if any("logs-".startswith(name) for name in names):
-            every_check = [check for dataset in self.datasets for check in self.checks(dataset)]
-            over_logs = over_logs_claims([self.runs("tables", dataset) for dataset in self.datasets])
-            found += [gate(claim, every_check) for claim in over_logs]
+            found += map(self.gated, over_logs_claims([self.runs("tables", dataset) for dataset in self.datasets]))
         return [claim for claim in corrected(found) if claim.name.startswith(names)]
 
 

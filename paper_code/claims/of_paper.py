@@ -181,7 +181,7 @@ def law_claims(runs: Runs, model: str) -> list[Claim]:
 
     def claim(name: str, statement: str, rule: str, effect: Effect, section: str = section) -> Claim:
         return Claim(
-            f"interaction-collapse-{name}{model}",
+            f"interaction-collapse-{model}{name}",
             section,
             f"{label}: {statement}",
             rule,
@@ -202,20 +202,20 @@ def law_claims(runs: Runs, model: str) -> list[Claim]:
             other,
         ),
         claim(
-            "own-",
+            "-own",
             "it grows with that of its own field.",
             "The same of IA(E_i) with the mean of IA(E_i->j) over j. Random projections of the embeddings give it too.",
             law_effect(runs, model, with_own_field, "rank correlation with the own field"),
         ),
         claim(
-            "given-cardinality-",
+            "-given-cardinality",
             "the law is not that of fields with many values alone.",
             "The partial rank correlation with the other field, given the logarithm of the cardinality, is above zero.",
             law_effect(runs, model, law_given_cardinality, "partial rank correlation with the other field"),
             ours,
         ),
         claim(
-            "above-control-",
+            "-above-control",
             "the law is more than what random projections of the same embeddings show.",
             "Fisher's z of the rank correlation with the other field exceeds that of random projections, by seed.",
             replace(

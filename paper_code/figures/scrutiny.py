@@ -330,7 +330,7 @@ def changes_figure(table: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
 def ledger_figure(summary: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
     """What held here: a row for each of the paper's claims in short, a bar for each data set.
 
-    A bar is divided as the claim's tested effects are, with their numbers where they have room. summary: `part`,
+    A bar is divided as the claim's judged effects are, with their numbers where they have room. summary: `part`,
     `label`, `dataset` (empty: of none), the numbers of effects `yes`, `undecided` and `against`, and `verdict`.
     """
     datasets = [name for name in summary["dataset"].unique() if name] or [""]
@@ -357,7 +357,7 @@ def ledger_figure(summary: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
                     whole = width if row["dataset"] else FIGURE_WIDTH - 0.05 - start
                     draw_answers(axes, start + column * (width + gap), middle, whole, row)
         handles = [Patch(label=name, **look) for name, look, _ in ANSWERS.values()]
-        axes.legend(handles=handles, title="share of the tested effects, and their number", ncols=3, loc="lower center")
+        axes.legend(handles=handles, title="share of the judged effects, and their number", ncols=3, loc="lower center")
         axes.get_legend().get_title().set_fontsize(9)
     return figure, summary
 
