@@ -232,7 +232,7 @@ def test_a_wrong_parameter_value_is_named_before_any_training(tmp_path):
             "scalability",
             "criteo_like",
             "huge",
-        ): "profile 'huge' does not exist; expected one of smoke, laptop, desktop, paper",
+        ): "profile 'huge' does not exist; expected one of smoke, laptop, paper, first",
         ("scalability", "criteo_like", "smoke", "a"): "seeds=.* expected whole numbers",
         ("scalability", "criteo_like", "smoke", None, "gpu"): "device 'gpu' does not exist; expected auto",
     }.items():
