@@ -27,8 +27,9 @@ from paper_code.models import model_options
 from paper_code.regime import CHOICE_SEEDS, RATES, TOLERANCE, WIDTHS, WORTHWHILE, LogRegime, default_regime
 from paper_code.runs import DATA_FOLDER, RunConfig, RunRecord, RunStore
 
-FIRST_RATES = RATES[1:4]
-BATCHES = {"criteo_like": (128, 256, 512), "avazu_like": (128, 256, 512), "movielens": (256, 512, 1024)}
+FIRST_RATES = RATES[2:]
+"""Tried first: pilots saw the best above 2e-3."""
+BATCHES = {"criteo_like": (256, 512, 1024), "avazu_like": (256, 512, 1024), "movielens": (512, 1024, 2048)}
 KINDS = {"base": (1, 1), "single": (4, 1), "multi": (1, 4)}
 """What has a learning rate of its own: scale of the embedding size, and number of sets."""
 UNITARY_WEIGHTS = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
@@ -52,16 +53,6 @@ def validation_auc(record: RunRecord) -> float:
     return max(record.looks)
 
 
-def batch_variants(batches: Iterable[int], width: int) -> list[Variant]:
-    """DNN, which is the fastest to train."""
-    options = {"hidden": (width, width)}
-    return [
-        Variant("dnn", options=options, training={"batch_size": batch, "learning_rate": rate})
-        for batch in batches
-        for rate in FIRST_RATES
-    ]
-
-
 def width_variants(fields: int, batch_size: int, rate: float) -> list[Variant]:
     """DNN and DCNv2 at every width that is wide enough, and at twice that, at DNN's rate."""
     widths = sorted({w for width in WIDTHS if width >= 10 * fields for w in (width, 2 * width)})
@@ -73,7 +64,7 @@ def width_variants(fields: int, batch_size: int, rate: float) -> list[Variant]:
     ]
 
 
-def rate_variants(model: str, kind: str, rates: Iterable[float], batch_size: int, width: int) -> list[Variant]:
+def rate_variants(model: str, kind: str, batch_size: int, width: int, rates: Iterable[float]) -> list[Variant]:
     scale, sets = KINDS[kind]
     options = {"hidden": (width, width)} if "hidden" in model_options(model) else {}
     training = [{"batch_size": batch_size, "learning_rate": rate} for rate in rates]
@@ -88,7 +79,7 @@ def chosen_rate(means: pd.Series) -> float:
 def further_rates(means: pd.Series) -> list[float]:
     """What to try next: a factor of two beyond an edge at which the best or the chosen rate is."""
     low, high = means.index.min(), means.index.max()
-    return [low / 2] * (chosen_rate(means) == low) + [high * 2] * (means.idxmax() == high)
+    return ([low / 2] if chosen_rate(means) == low else []) + ([high * 2] if means.idxmax() == high else [])
 
 
 def means_by(records: Iterable[RunRecord | None], key) -> pd.Series:
@@ -117,9 +108,9 @@ class Chooser:
         return num_fields(log_of_profile(PROFILES["laptop"], self.dataset, CHOICE_SEEDS[0]), DATA_FOLDER)
 
     def batch(self) -> pd.Series:
-        """Mean validation AUC of DNN by (batch size, rate)."""
-        records = self.records(batch_variants(BATCHES[self.dataset], default_regime(self.fields).hidden))
-        return means_by(records, lambda c: (c["training"]["batch_size"], c["training"]["learning_rate"]))
+        """Mean validation AUC of DNN, which is the fastest to train, by (batch size, rate)."""
+        batches, width = BATCHES[self.dataset], default_regime(self.fields).hidden
+        return pd.concat({batch: self.rates([("dnn", "base", batch, width)])[0] for batch in batches})
 
     def width(self, batches: pd.Series) -> pd.Series:
         """By (model, width), from what `batch` gave."""
@@ -127,20 +118,17 @@ class Chooser:
         records = self.records(width_variants(self.fields, batch_size, chosen_rate(batches[batch_size])))
         return means_by(records, lambda c: (c["model"], c["options"]["hidden"][0]))
 
-    def rates(
-        self, models: Sequence[str], kinds: Sequence[str], batch_size: int, width: int
-    ) -> dict[tuple[str, str], pd.Series]:
-        """By (model, kind), with the means by rate; the lists are extended until no choice is at an edge."""
-        tried = {(model, kind): list(FIRST_RATES) for model in models for kind in kinds}
-        found, open_still = {}, list(tried)
-        while open_still:
-            self.records([v for key in open_still for v in rate_variants(*key, tried[key], batch_size, width)])
-            for key in open_still:
-                records = self.records(rate_variants(*key, tried[key], batch_size, width))
-                found[key] = means_by(records, learning_rate)
-                tried[key] += further_rates(found[key])
-            open_still = [key for key in open_still if len(found[key]) < len(tried[key])]
-        return found
+    def rates(self, kinds: Sequence[tuple[str, str, int, int]]) -> list[pd.Series]:
+        """Means by rate for each of (model, kind, batch size, width); rates are added until no choice is at an edge."""
+        tried = [list(FIRST_RATES) for _ in kinds]
+        while True:
+            variants = [rate_variants(*of, rates) for of, rates in zip(kinds, tried, strict=True)]
+            self.records([variant for of_kind in variants for variant in of_kind])
+            found = [means_by(self.records(of_kind), learning_rate) for of_kind in variants]
+            further = list(map(further_rates, found))
+            if not any(further):
+                return found
+            tried = [rates + more for rates, more in zip(tried, further, strict=True)]
 
     def regime(self) -> LogRegime:
         """What follows from all of it, but for Evidence III's penalty."""
@@ -148,14 +136,14 @@ class Chooser:
         print(self.dataset, batches.unstack().round(5), sep="\n", flush=True)
         widths = self.width(batches)
         print(self.dataset, widths.unstack().round(5), sep="\n", flush=True)
-        batch_size, width = chosen_batch(batches), chosen_width(widths)
-        found = self.rates(PAPER_MODELS, tuple(KINDS), batch_size, width)
-        found |= self.rates(["ffm"], ["base"], batch_size, width)
-        for key, means in found.items():
+        sizes = chosen_batch(batches), chosen_width(widths)
+        kinds = [(model, kind) for model in PAPER_MODELS for kind in KINDS] + [("ffm", "base")]
+        chosen = {}
+        for key, means in zip(kinds, self.rates([(*key, *sizes) for key in kinds]), strict=True):
             print(self.dataset, *key, means.round(5).to_dict(), flush=True)
-        chosen = {key: chosen_rate(means) for key, means in found.items()}
+            chosen[key] = chosen_rate(means)
         rates = {model: tuple(chosen[model, kind] for kind in KINDS) for model in PAPER_MODELS}
-        return LogRegime(batch_size, width, rates | {"ffm": (chosen["ffm", "base"],) * 3})
+        return LogRegime(*sizes, rates | {"ffm": (chosen["ffm", "base"],) * 3})
 
     def unitary(self, scale: int) -> pd.DataFrame:
         """By weight, until one applies the penalty: distance, over that without, and projected abundance, both means

@@ -2,9 +2,14 @@
 
 import argparse
 import json
+import math
 import os
+import re
+import select
 import sys
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,8 +21,12 @@ from paper_code.data import (
     load_click_log,
     prepare_avazu,
     prepare_criteo,
+    prepare_frappe,
     prepare_movielens,
+    prepare_table,
 )
+from paper_code.data.frappe import SPLITS
+from paper_code.data.rows import SKIP_LIMIT
 from paper_code.diagnose import diagnose
 from paper_code.experiments import (
     EXPERIMENTS,
@@ -43,11 +52,14 @@ from paper_code.regularizers import REGULARIZERS, RegularizerConfig
 from paper_code.runs import DATA_FOLDER, RunConfig, RunStore, execute
 from paper_code.sweeps import places
 from paper_code.toy import run_toy
+from paper_code.training import find_device
 
 PREPARE_EXAMPLE = """\
 example: paper-code prepare criteo train.txt
          paper-code prepare avazu train.gz --name avazu_2014 --on-bad-lines skip
          paper-code prepare movielens ml-1m.zip
+         paper-code prepare frappe Mobile_Frappe.zip
+         paper-code prepare table train.csv valid.csv test.csv --label click --name mine
 
 The encoded log goes to DATA_DIR/NAME and is used from then on as `--dataset NAME`, or in a notebook by
 `papermill -p dataset NAME`. An earlier log of that name is replaced once the new one is complete; what a killed run
@@ -57,10 +69,16 @@ from, its terms and how it is cited."""
 RAW_LOG_EXAMPLE = """\
 example: paper-code prepare criteo train.txt
          paper-code prepare avazu train.gz --name avazu_2014 --on-bad-lines skip
+         zcat day_*.gz | paper-code prepare criteo /dev/stdin --name days
 
 Criteo: train.txt of the Display Advertising Challenge, https://www.kaggle.com/c/criteo-display-ad-challenge; Avazu:
-train of the Click-Through Rate Prediction contest, https://www.kaggle.com/c/avazu-ctr-prediction; plain or gzip. Both
-are had from Kaggle by whoever accepts their terms.
+train of the Click-Through Rate Prediction contest, https://www.kaggle.com/c/avazu-ctr-prediction. Both are had from
+Kaggle by whoever accepts their terms.
+
+The file may be compressed (gzip, bzip2, xz, zstd, lz4), a zip or tar archive that holds nothing else, or Parquet. What
+can mean but one thing is read, as an integer written 1.0 or a missing value written NaN; the report counts it as "read
+otherwise". Of malformed lines no more is skipped than --skip-limit says, never all of a label, nor nearly all lines
+for one cause: the log is then as it was before.
 
 The report shows the paper's Table 2 beside the log's own numbers. A cardinality counts the id that rare values share,
 as the paper's seem to: Criteo's C9 has 3 values, and the smallest cardinality in Table 2 is 4."""
@@ -75,6 +93,33 @@ Transactions on Interactive Intelligent Systems 5 (4), 2015, https://doi.org/10.
 
 A rating of 3 is dropped, 4 and 5 are clicks, 1 and 2 are none. Fields: user, movie, gender, age, occupation, zip_code,
 genres (their combination), year: 739,012 rows, 13,559 values. No value is rare, the threshold is 1."""
+
+FRAPPE_EXAMPLE = """\
+example: paper-code prepare frappe Mobile_Frappe.zip
+         paper-code prepare frappe frappe.csv --split random --name frappe_random
+
+From its authors, https://www.baltrunas.info/context-aware. For research; not to be passed on, nor used commercially,
+without their permission; users must not be identified. Cite L. Baltrunas, K. Church, A. Karatzoglou and N. Oliver,
+Frappe: Understanding the Usage and Perception of Mobile App Recommendations In-The-Wild, arXiv 1505.03014, 2015
+
+Its 96,203 events are positive. Each gets two negatives in the same context: apps drawn at random among those that the
+user never used. 288,609 rows, 5,382 values; no value is rare, the threshold is 1. In a random split nine of ten
+positives of the test part repeat a user and an app of the training rows, so a lookup scores well; split by pair."""
+
+TABLE_EXAMPLE = """\
+example: paper-code prepare table log.parquet --label click --drop id,time --name mine
+         paper-code prepare table train.csv valid.csv test.csv --label click --drop id --threshold 2 --name avazu_x4
+         paper-code prepare table train.csv valid.csv test.csv --label Label --name criteo_x4 \\
+             --numeric I1,I2,I3,I4,I5,I6,I7,I8,I9,I10,I11,I12,I13
+
+Reads CSV with a comma, tab, semicolon or bar between the columns, plain or gzip, and Parquet. All columns but the label
+and those to drop are fields. One file is split 8:1:1; the split of three files is kept.
+
+A number v > 2 of a --numeric column becomes floor(ln(v)^2), v <= 2 becomes v - 2, as in the authors' code for Criteo;
+one that is not whole is rounded down first, a missing one is a value of its own.
+
+reczoo's Criteo_x4, Avazu_x4 and Frappe_x1, split copies that need no account, are read as they are:
+https://huggingface.co/datasets/reczoo. The terms of the logs themselves remain."""
 
 TRAIN_EXAMPLE = """\
 example: paper-code train --dataset criteo --model dcnv2 --embedding-size 10 --num-sets 4
@@ -124,17 +169,42 @@ RAW_LOGS = {"criteo": prepare_criteo, "avazu": prepare_avazu}
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command line; the exit status is 0, 1 after an error with its message, 130 after Ctrl-C."""
-    options = build_parser().parse_args(arguments)
+    """Run the command line; the exit status is 0, 1 after an error with its message, 130 after Ctrl-C.
+
+    Who reads the output may stop at any line, as `head -1` does: the rest is then written to nobody.
+    """
     try:
+        options = build_parser().parse_args(arguments)
         options.command(options)
+        print(end="", flush=True)
+    except SystemExit:  # after --help
+        with suppress(BrokenPipeError):
+            print(end="", flush=True)
+        output_is_read()
+        raise
     except (OSError, ValueError, RuntimeError, ArithmeticError, ImportError) as error:
+        if isinstance(error, BrokenPipeError) and not output_is_read():
+            return 0
         print(f"paper-code: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("paper-code: interrupted; records already written are kept", file=sys.stderr)
         return 130
     return 0
+
+
+def output_is_read() -> bool:
+    """Whether somebody still reads the standard output; if not, what is written to it from now on is dropped."""
+    try:
+        output = sys.stdout.fileno()
+    except (AttributeError, OSError):  # there is none, or one in memory
+        return True
+    poll = select.poll()
+    poll.register(output, 0)
+    if not any(events & (select.POLLERR | select.POLLHUP) for _, events in poll.poll(0)):
+        return True
+    os.dup2(os.open(os.devnull, os.O_WRONLY), output)
+    return False
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -158,8 +228,10 @@ def build_parser() -> argparse.ArgumentParser:
     formats = prepare_parser.add_subparsers(title="formats", required=True, metavar="FORMAT", dest="format")
     for name, prepare_raw in RAW_LOGS.items():
         prepare = add_format(formats, name, prepare_raw, f"{name.capitalize()}'s raw log", RAW_LOG_EXAMPLE)
-        prepare.add_argument("file", type=Path, help="the raw log, plain or gzip")
-        prepare.add_argument("--threshold", type=int, help="rarer values share one id (default: 10 Criteo, 4 Avazu)")
+        prepare.add_argument("file", type=Path, help="the raw log")
+        prepare.add_argument(
+            "--threshold", type=whole(1), help="rarer values share one id (default: 10 Criteo, 4 Avazu)"
+        )
         add_vocabulary(prepare)
         prepare.add_argument(
             "--on-bad-lines",
@@ -167,36 +239,76 @@ def build_parser() -> argparse.ArgumentParser:
             default="error",
             help="stop at the first malformed line, or leave malformed lines out and count them (default: error)",
         )
+        prepare.add_argument(
+            "--skip-limit",
+            type=number(0, 1),
+            default=SKIP_LIMIT,
+            metavar="SHARE",
+            help="of the lines that may be skipped (default: %(default)s)",
+        )
     movielens = add_format(formats, "movielens", prepare_movielens, "MovieLens-1M", MOVIELENS_EXAMPLE)
     movielens.add_argument("file", type=Path, help="ml-1m.zip or the folder that it gives")
     movielens.add_argument("--without-ids", action="store_true", help="leave out the fields user and movie")
+    frappe = add_format(formats, "frappe", prepare_frappe, "Frappe, a log of app usage", FRAPPE_EXAMPLE)
+    frappe.add_argument("file", type=Path, help="Mobile_Frappe.zip, the folder that it gives, or frappe.csv")
+    frappe.add_argument(
+        "--split",
+        choices=SPLITS,
+        default="pair",
+        help="keep all rows of a user and an app in one part, or split the rows at random (default: pair)",
+    )
+    frappe.add_argument("--seed", type=whole(0), default=0, help="of the negatives drawn (default: 0)")
+    summary = "any table with a header and a label of 0 and 1, CSV or Parquet"
+    table = add_format(formats, "table", prepare_table, summary, TABLE_EXAMPLE)
+    table.add_argument(
+        "file", type=Path, nargs="+", help="the log, or three files: training, validation and test, a split to keep"
+    )
+    table.add_argument("--label", required=True, metavar="COLUMN", help="the column of the label, 0 or 1")
+    table.add_argument(
+        "--drop", type=names, default=(), metavar="COLUMNS", help="columns that are no fields, as id,time"
+    )
+    table.add_argument(
+        "--numeric", type=names, default=(), metavar="COLUMNS", help="columns of numbers, bucketed by Criteo's rule"
+    )
+    table.add_argument("--threshold", type=whole(1), help="rarer values share one id (default: 10)")
+    add_vocabulary(table)
 
     train = add_command(commands, "train", train_command, "train one model and store its record", TRAIN_EXAMPLE)
     train.add_argument("--dataset", required=True, help="criteo_like, avazu_like or the name of a prepared log")
     train.add_argument("--model", required=True, help=", ".join(MODELS))
     train.add_argument(
-        "--embedding-size", type=int, metavar="K", help="of every set (default: the paper's base size for the model)"
+        "--embedding-size",
+        type=whole(1),
+        metavar="K",
+        help="of every set (default: the paper's base size for the model)",
     )
-    train.add_argument("--num-sets", type=int, default=1, metavar="M", help="embedding sets (default: 1, single)")
-    train.add_argument("--seed", type=int, default=0, help="of the weights and a synthetic log (default: 0)")
+    train.add_argument("--num-sets", type=whole(1), default=1, metavar="M", help="embedding sets (default: 1, single)")
+    train.add_argument("--seed", type=whole(0), default=0, help="of the weights and a synthetic log (default: 0)")
     for option, (default, models) in MODEL_OPTIONS.items():
         add_model_option(train, option, default, models)
     train.add_argument("--regularizer", metavar="NAME", help=f"a penalty beside the loss: {', '.join(REGULARIZERS)}")
-    train.add_argument("--regularizer-weight", type=float, help="(default: that of the authors' code)")
-    train.add_argument("--batch-size", type=int, help="rows of a training step")
-    train.add_argument("--learning-rate", type=float, help="of Adam")
-    train.add_argument("--weight-decay", type=float, help="of Adam, coupled (default: the profile's)")
     train.add_argument(
-        "--embedding-weight-decay", type=float, help="of embeddings alone (default: by the profile's rule)"
+        "--regularizer-weight", type=number(0, exclusive=True), help="(default: that of the authors' code)"
     )
-    train.add_argument("--looks-per-epoch", type=int, help="times an epoch that validation AUC is looked at")
-    train.add_argument("--averaging", type=float, metavar="DECAY", help="score the exponential average of the weights")
-    train.add_argument("--patience", type=int, help="epochs without a better validation AUC before it stops")
-    train.add_argument("--max-epochs", type=int, help="it stops then at the latest")
+    train.add_argument("--batch-size", type=whole(1), help="rows of a training step")
+    train.add_argument("--learning-rate", type=number(0, exclusive=True), help="of Adam")
+    train.add_argument("--weight-decay", type=number(0), help="of Adam, coupled (default: the profile's)")
+    train.add_argument(
+        "--embedding-weight-decay", type=number(0), help="of embeddings alone (default: by the profile's rule)"
+    )
+    train.add_argument("--looks-per-epoch", type=whole(1), help="times an epoch that validation AUC is looked at")
+    train.add_argument(
+        "--averaging",
+        type=number(0, 1, exclusive=True),
+        metavar="DECAY",
+        help="score the exponential average of the weights",
+    )
+    train.add_argument("--patience", type=whole(1), help="epochs without a better validation AUC before it stops")
+    train.add_argument("--max-epochs", type=whole(1), help="it stops then at the latest")
     train.add_argument(
         "--mixed-precision", action="store_const", const=True, help="multiply matrices in bfloat16 while training"
     )
-    train.add_argument("--threads", type=int, help="CPU threads (default: as many as PyTorch takes)")
+    train.add_argument("--threads", type=whole(1), help="CPU threads (default: as many as PyTorch takes)")
     add_profile(train)
     add_run_places(train)
     add_json(train)
@@ -207,7 +319,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     sweep_parser.add_argument("--dataset", help="(default: both synthetic logs)")
     sweep_parser.add_argument("--seeds", help="such as 0,1,2 (default: the profile's)")
-    sweep_parser.add_argument("--jobs", type=int, help="runs at once (default: one per core, or one per GPU)")
+    sweep_parser.add_argument("--jobs", type=whole(1), help="runs at once (default: one per core, or one per GPU)")
     sweep_parser.add_argument(
         "--backend", choices=("local", "dask"), default="local", help="this machine or a cluster (default: local)"
     )
@@ -229,7 +341,7 @@ def build_parser() -> argparse.ArgumentParser:
 
     toy = add_command(commands, "toy", toy_command, "the toy experiment of Appendix A", TOY_EXAMPLE)
     toy.add_argument("--seeds", default="0,1,2,3,4,5,6,7,8,9", help="(default: %(default)s)")
-    toy.add_argument("--iterations", type=int, default=5000, help="(default: %(default)s, the paper's)")
+    toy.add_argument("--iterations", type=whole(1), default=5000, help="(default: %(default)s, the paper's)")
     add_json(toy)
 
     summary = "measure how collapsed the embedding tables of a file are"
@@ -311,6 +423,7 @@ OPTION_MEANINGS = {
     "embedding_std": "embeddings normal with this standard deviation at the start, not Xavier-uniform",
     "blocks": "number of RankMixer blocks",
     "expansion": "hidden size of a token's layers over the token's",
+    "groups": "cross layers of block-diagonal projections, of so many blocks",
 }
 
 
@@ -323,9 +436,10 @@ def add_model_option(parser: argparse.ArgumentParser, option: str, default: obje
         shown = ",".join(map(str, default))
         parser.add_argument(flag, type=sizes, metavar=shown, help=f"{text} (default: {shown})")
     elif default is None:
-        parser.add_argument(flag, type=float, help=text)
+        parser.add_argument(flag, type=whole(1) if option == "groups" else number(0), help=text)
     else:
-        parser.add_argument(flag, type=type(default), help=f"{text} (default: {default})")
+        kind = whole(1) if isinstance(default, int) else number(0, 1)
+        parser.add_argument(flag, type=kind, help=f"{text} (default: {default})")
 
 
 def add_profile(parser: argparse.ArgumentParser) -> None:
@@ -356,8 +470,50 @@ def add_json(parser: argparse.ArgumentParser) -> None:
 
 
 def sizes(text: str) -> tuple[int, ...]:
-    """Hidden sizes from text such as "400,400"."""
-    return tuple(int(part) for part in text.split(","))
+    """Sizes from text such as "400,400". Raises ArgumentTypeError if one is no whole number of at least 1."""
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isascii() and part.isdecimal() and int(part) for part in parts):
+        raise argparse.ArgumentTypeError(f"{text!r}: expected whole numbers of at least 1, such as 400,400")
+    return tuple(map(int, parts))
+
+
+def whole(least: int) -> Callable[[str], int]:
+    """What reads an option that is a whole number of at least `least`, of 63 bits as PyTorch's seeds."""
+
+    def read(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            value = least - 1
+        if not least <= value < 2**63:
+            raise argparse.ArgumentTypeError(f"{text!r}: expected a whole number of at least {least}")
+        return value
+
+    return read
+
+
+def number(least: float, most: float = math.inf, *, exclusive: bool = False) -> Callable[[str], float]:
+    """What reads an option that is a finite number from `least` to `most`; "exclusive": between them."""
+    if exclusive:
+        expected = f"a number above {least}" + (f" and below {most}" if math.isfinite(most) else "")
+    else:
+        expected = f"a number from {least} " + (f"to {most}" if math.isfinite(most) else "on")
+
+    def read(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not (math.isfinite(value) and least <= value <= most) or (exclusive and value in (least, most)):
+            raise argparse.ArgumentTypeError(f"{text!r}: expected {expected}")
+        return value
+
+    return read
+
+
+def names(text: str) -> tuple[str, ...]:
+    """Names of columns from text such as "id,time"."""
+    return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
 def report(values: dict, as_json: bool) -> None:
@@ -391,12 +547,16 @@ def prepare_command(options: argparse.Namespace) -> None:
     prepared = options.prepare(options.file, options.data_dir / name, name=name, **settings)
     seconds = time.perf_counter() - started
     log = prepared if isinstance(prepared, ClickLog) else prepared.log
-    raw_log = options.format in RAW_LOGS
+    numbers, reading = numbers_of(log), {}
+    if options.format in RAW_LOGS:
+        numbers = beside_table_2(log, published_dataset(options.format))
+        otherwise = "; ".join(f"{what}: {times:,}" for what, times in prepared.read_otherwise.items())
+        reading = {"skipped lines": prepared.skipped_lines, "read otherwise": otherwise or "-"}
     report(
         {
             "folder": str(options.data_dir / name),
-            **(beside_table_2(log, published_dataset(options.format)) if raw_log else numbers_of(log)),
-            **({"skipped lines": prepared.skipped_lines} if raw_log else {}),
+            **numbers,
+            **reading,
             "click rate": round(float(log.labels.mean()), 4),
             "threshold": log.threshold,
             "rows per second": round(log.rows / seconds),
@@ -432,12 +592,11 @@ def beside_table_2(log: ClickLog, dataset: str) -> dict:
 
 
 def train_command(options: argparse.Namespace) -> None:
-    if options.threads is not None and options.threads < 1:
-        raise ValueError(f"--threads {options.threads}: expected at least 1")
+    find_device(options.device)  # also where a stored record needs none
     profile = find("profile", options.profile, PROFILES)
     data = log_of_profile(profile, options.dataset, options.seed, options.data_dir)
     fields = num_fields(data, options.data_dir)
-    find("model", options.model, MODELS)
+    model_options(options.model)  # an error that names those that exist
     base = base_embedding_size(options.model, fields)
     size = base if options.embedding_size is None else options.embedding_size
     model_settings, training = setting(profile, data, fields, options.model, max(1, size // base), options.num_sets)
@@ -459,8 +618,10 @@ def train_command(options: argparse.Namespace) -> None:
         regularizer=regularizer,
     )
     store = run_store(options.results_dir)
-    record = store.get(config)
-    if record is None:
+    record, trained = store.get(config), "now"
+    if record is not None:
+        trained = f"stored on {record.provenance.get('date', 'an unknown day')}, not trained again"
+    else:
         claim = store.claim(config)
         if claim is None:
             raise RuntimeError(f"a sweep on {store.folder} is training this run now; its record will be there")
@@ -473,6 +634,7 @@ def train_command(options: argparse.Namespace) -> None:
         {
             "record": str(store.find(config)),
             "run": describe(config),
+            "trained": trained,
             "parameters": record.parameters,
             "epochs": len(record.epochs),
             "best epoch": record.scores["best_epoch"],
@@ -617,15 +779,20 @@ def check_page(page: Path, source: Path) -> None:
 
 
 def field_sizes(text: str, data_dir: Path) -> tuple[int, ...] | dict[str, int]:
-    """Sizes from text such as "4,1000", or the cardinalities by field of an encoded log, by its name or folder."""
-    parts = [part.strip() for part in text.split(",")]
-    if all(part.isdecimal() for part in parts):
-        return tuple(map(int, parts))
-    if len(parts) > 1:
-        raise ValueError(
-            f"--fields {text!r}: expected the sizes of the fields, such as 4,1000,20, or the name or folder of an "
-            "encoded log"
-        )
+    """Sizes from text such as "4,1000", or the cardinalities by field of an encoded log, by its name or folder.
+
+    Raises ValueError, which names the option, if the text is neither.
+    """
+    expected = "sizes of at least 1 such as 4,1000,20, or the name or folder of an encoded log"
+    if not re.search(r"[^\W\d_]", text):  # without a letter it is no name
+        try:
+            return sizes(text)
+        except argparse.ArgumentTypeError:
+            if not any((folder / "log.json").is_file() for folder in (Path(text), data_dir / text)):
+                raise ValueError(f"--fields {text!r}: expected {expected}") from None
     folder = Path(text).parent if Path(text).name == "log.json" else Path(text)
-    log = load_click_log(folder if folder.is_dir() else data_dir / text)
+    try:
+        log = load_click_log(folder if folder.is_dir() else data_dir / text)
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"--fields {text!r}: expected {expected} ({error})") from None
     return {field.name: field.cardinality for field in log.fields}

@@ -4,7 +4,9 @@ Adam with weight decay changes every row in every step, read or not, and the gra
 rows that a window of steps reads are trained as a small table, with Adam's moments of these rows. Afterwards the whole
 table takes the window's steps one after the other with a gradient of zero, piece by piece, each piece small enough to
 stay in the processor's cache meanwhile, and the trained rows are put back. Every row has the updates that dense Adam
-gives it, by the same kernel and in the same order; what is saved is traffic between memory and processor.
+gives it, by the same kernel and in the same order; what is saved is traffic between memory and processor. The bits are
+the same too if a row has a multiple of 16 values. Otherwise, and so in tables of one column, a value can fall into the
+remainder of the kernel's vectors and differ by one unit in the last place.
 """
 
 from collections.abc import Iterator, Sequence

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from itertools import product
+from itertools import product, zip_longest
 from pathlib import Path
 
 from tqdm import tqdm
@@ -27,13 +27,14 @@ from paper_code.regime import (
 from paper_code.regularizers import RegularizerConfig
 from paper_code.runs import (
     DATA_FOLDER,
-    GENERATOR,
+    FIRST_CRITEO_80K,
     PROJECT_FOLDER,
     RECORDED_LOGS,
     DataConfig,
     RunConfig,
     RunRecord,
     RunStore,
+    check_text,
     data_config,
     load_data,
 )
@@ -132,8 +133,9 @@ class Variant:
     base: embedding size of scale 1; None: the model's in the paper. rows: as a share of the profile's. data: what the
     generator of a synthetic log does otherwise, see `paper_code.data.synthetic.generate`, or permuted labels.
     seeds: as many of the profile's, the first; None: all of them.
-    embedding_decay: the embeddings' weight decay as a multiple of the profile's. width: of the hidden layers, as
+    embedding_decay: the embeddings' weight decay as a multiple of the profile's. width: of the first hidden layers, as
     multiples of the profile's. rate: the learning rate, likewise; base_rate: that of the base size, whatever the size.
+    other_order: rows are shuffled in every epoch if the profile does not, and not if it does.
     """
 
     model: str
@@ -148,14 +150,10 @@ class Variant:
     data: dict = field(default_factory=dict)
     seeds: int | None = None
     embedding_decay: float = 1
-    width: tuple[float, ...] = (1, 1)
+    width: tuple[float, ...] = ()
     rate: float = 1
     base_rate: bool = False
-
-    @property
-    def is_plain(self) -> bool:
-        """A run of the paper's tables."""
-        return self == Variant(self.model, self.scale, self.num_sets, seeds=self.seeds)
+    other_order: bool = False
 
 
 PAPER_MODELS = ("dnn", "ipnn", "nfwfm", "xdeepfm", "dcnv2", "finalmlp")
@@ -238,7 +236,7 @@ def released(scales: Sequence[int]) -> list[Variant]:
         {},
         {"options": {"embedding_std": 1.0}},
         {"options": {"embedding_std": 1e-4}},
-        {"training": {"shuffle": True}},
+        {"other_order": True},
         {"data": {"vocabulary": "train"}},
         {"data": {"vocabulary": "all"}},
     ]
@@ -284,7 +282,7 @@ def controls(scales: Sequence[int]) -> list[Variant]:
     """What multi embedding has besides several sets, given to single embedding of the same size: as many units in the
     first hidden layer; as few parameters in the cross layers (Appendix B)."""
     size = max(up_to_4(scales))
-    wider = single(["dnn", "dcnv2"], [size], width=(size, 1), seeds=5)
+    wider = single(["dnn", "dcnv2"], [size], width=(size,), seeds=5)
     return wider + single(["dcnv2"], [size], options={"groups": size}, seeds=5)
 
 
@@ -412,6 +410,16 @@ BOOK = {
     ),
     "criteo_80k": ("few_rows",),
 }
+PLAN = {
+    "movielens": ("tables", "trained_out", "base_rate", "noise", "permuted", "controls", "evidence_iii", "patterns"),
+    "criteo_like": (*BOOK["criteo_like"], *REGIME),
+    "criteo_80k": ("few_rows", "evidence_iii", "evidence_iv"),
+    "avazu_like": (*BOOK["avazu_like"], "trained_out", "base_rate"),
+    "movielens_without_ids": ("scalability",),
+    "frappe": ("tables",),
+    "frappe_random": ("scalability",),
+}
+"""What the regime is to have of each log."""
 # experiments and logs that the book still shows by records of the first regime
 OF_FIRST_REGIME = {(experiment, dataset) for dataset, experiments in BOOK.items() for experiment in experiments}
 # of Part IV, beside the paper
@@ -455,6 +463,11 @@ def seeds_of(profile: str, seeds: Sequence[int] | str | None = None) -> list[int
     return parse_seeds(seeds, find("profile", profile, PROFILES))
 
 
+def toy_seeds(profile: str, seeds: Sequence[int] | str | None = None) -> list[int]:
+    """Those given, or the profile's first five, for what needs no log."""
+    return seeds_of(profile, seeds)[: None if seeds else 5]
+
+
 def run_configs(
     experiment: str,
     dataset: str,
@@ -469,8 +482,6 @@ def run_configs(
     """
     variants = find("experiment", experiment, EXPERIMENTS)
     settings = find("profile", profile, PROFILES)
-    if profile == "laptop" and (experiment, dataset) in OF_FIRST_REGIME:
-        settings = PROFILES[FIRST]
     chosen = parse_seeds(seeds, settings)
     most = SEEDS_OF.get((experiment, dataset), len(chosen))
     configs = []
@@ -480,8 +491,10 @@ def run_configs(
         for variant in variants(settings.scales):
             if seeds is None and number >= (variant.seeds or most):
                 continue
-            checked = number < settings.checked_seeds and variant.is_plain and variant.model != "dnn"
             config = run_config(settings, varied(data, variant, experiment), fields, variant, seed)
+            plain = Variant(variant.model, variant.scale, variant.num_sets)
+            is_plain = config == run_config(settings, data, fields, plain, seed)
+            checked = is_plain and number < settings.checked_seeds and variant.model != "dnn"
             configs.append(replace(config, interaction_cost=checked))
     return configs
 
@@ -490,7 +503,7 @@ def log_of_profile(profile: Profile, dataset: str, seed: int, data_folder: Path 
     """The log of that name as a run of this seed has it."""
     data = data_config(dataset, seed, profile.rows, profile.test_rows, data_folder)
     if profile is PROFILES[FIRST]:
-        data = replace(data, generator=None)
+        return FIRST_CRITEO_80K if dataset == FIRST_CRITEO_80K.name else replace(data, seed=seed, generator=None)
     return data if profile.by_regime or dataset in SYNTHETIC_LOGS else replace(data, seed=0)
 
 
@@ -501,16 +514,19 @@ def run_config(profile: Profile, data: DataConfig, fields: int, variant: Variant
     sizes = (1, 1) if variant.base_rate else (variant.scale, variant.num_sets)
     options, training = setting(profile, data, fields, model, *sizes)
     if "hidden" in options:
-        options["hidden"] = tuple(round(of * width) for of, width in zip(variant.width, options["hidden"], strict=True))
+        options["hidden"] = tuple(round(w * of) for w, of in zip_longest(options["hidden"], variant.width, fillvalue=1))
     regularizer = None
     if variant.regularizer:
         weight = variant.weight
         if weight is None and variant.regularizer == "unitary" and profile.by_regime:
             weight = regime_of(data.name, fields).unitary.get(variant.scale)
         regularizer = RegularizerConfig(variant.regularizer, weight)
-    changes = {"learning_rate": training.learning_rate * variant.rate}
-    if training.embedding_weight_decay is not None:
-        changes["embedding_weight_decay"] = training.embedding_weight_decay * variant.embedding_decay
+    decay = "weight_decay" if training.embedding_weight_decay is None else "embedding_weight_decay"
+    changes = {
+        "learning_rate": training.learning_rate * variant.rate,
+        decay: getattr(training, decay) * variant.embedding_decay,
+        "shuffle": training.shuffle != variant.other_order,
+    }
     training = replace(training, **changes | variant.training)
     return RunConfig(
         data,
@@ -578,10 +594,11 @@ def logs_beside(dataset: str) -> tuple[str, ...]:
 @lru_cache
 def num_fields(data: DataConfig, data_folder: Path) -> int:
     """How many fields the log has."""
-    if data in RECORDED_LOGS:
-        return RECORDED_LOGS[data]
+    recorded = {log.name: fields for log, fields in RECORDED_LOGS.items()}
+    if data.name in recorded and not (data_folder / data.name).exists():
+        return recorded[data.name]
     if data.name in SYNTHETIC_LOGS:
-        data = replace(data, rows=100, test_rows=0, generator=GENERATOR)  # the fields are the same
+        data = DataConfig(data.name, 0, rows=100, test_rows=0)  # the fields are the same
     return len(load_data.__wrapped__(data, data_folder).fields)
 
 
@@ -613,6 +630,8 @@ def sweep(
         raise ValueError(f"jobs is {jobs}, expected at least 1")
     if jobs is not None and cluster is not None:
         raise ValueError(f"jobs is {jobs}, expected none with a cluster: there every worker has one run at a time")
+    if cluster is None:
+        find_device(device)  # also where nothing is missing
     missing = missing_runs(configs, store)
     if not missing:
         return 0
@@ -657,13 +676,24 @@ def describe(config: RunConfig) -> str:
         further["embedding std"] = config.options["embedding_std"]
     parts += [f"{name} {value}" for name, value in further.items()]
     parts += [option for option, value in config.options.items() if value is True]
-    parts += ["shuffled"] * config.training.shuffle + ["bfloat16"] * config.training.mixed_precision
+    if config.options.get("groups"):
+        parts.append(f"{config.options['groups']} groups")
+    training, widths = config.training, config.options.get("hidden", ())
+    parts += ["permuted labels"] * config.data.permuted + ["bfloat16"] * training.mixed_precision
     if config.regularizer:
         parts.append(f"{config.regularizer.weight:g} {config.regularizer.name}")
-    papers = TrainingConfig()
-    as_paper = config.training.batch_size == papers.batch_size
-    if config.training.weight_decay != (papers.weight_decay if as_paper else PRIOR_PRECISION / config.data.rows):
-        parts.append(f"weight decay {config.training.weight_decay:g}" + " decoupled" * config.training.decoupled)
+    usual = WEIGHT_DECAY if training.batch_size == TrainingConfig().batch_size else PRIOR_PRECISION / config.data.rows
+    if training.averaging:
+        parts += [f"hidden {' '.join(map(str, dict.fromkeys(widths)))}"] if widths else []
+        parts.append(f"batch {training.batch_size} rate {training.learning_rate:g}")
+        decay = (training.embedding_weight_decay or 0) / (DECAY_TIMES_ROWS / training_rows(config.data))
+        parts += [f"embedding decay x {decay:g}"] if round(decay, 3) != 1 else []
+        parts += [] if training.dropout_seed is None else [f"dropout seed {training.dropout_seed}"]
+        usual = WEIGHT_DECAY
+    if training.shuffle != bool(training.averaging):
+        parts.append("shuffled" if training.shuffle else "in one order")
+    if training.weight_decay != usual or training.decoupled:
+        parts.append(f"weight decay {training.weight_decay:g}" + " decoupled" * training.decoupled)
     return " ".join([*parts, f"seed {config.seed}"])
 
 
@@ -676,18 +706,38 @@ def records_of(
     results_dir: str | Path = RESULTS_FOLDER,
 ) -> list[RunRecord]:
     """The records of an experiment, one per run; what the `run_store` of the folder lacks is trained first."""
-    configs = run_configs(experiment, dataset, profile, seeds)
+    configs = shown_configs(experiment, dataset, profile, seeds, results_dir)
     store = run_store(results_dir)
     sweep(configs, store, device=device)
     return [store.get(config) for config in configs]
+
+
+def shown_configs(
+    experiment: str,
+    dataset: str,
+    profile: str = "laptop",
+    seeds: Sequence[int] | str | None = None,
+    results_dir: str | Path = RESULTS_FOLDER,
+) -> list[RunConfig]:
+    """The runs that the book shows: `run_configs`, but of the first regime where the records that come with the project
+    are still of it."""
+    still = profile == "laptop" and (experiment, dataset) in OF_FIRST_REGIME and is_published(results_dir)
+    if not still or not {*parse_seeds(seeds, PROFILES[FIRST])} <= {*PROFILES[FIRST].seeds}:
+        return run_configs(experiment, dataset, profile, seeds)
+    store = run_store(results_dir)
+    return [config for config in run_configs(experiment, dataset, FIRST, seeds) if store.find(config)]
+
+
+def is_published(results_dir: str | Path) -> bool:
+    """Whether it is the folder of the records that come with the project."""
+    return project_path(results_dir).resolve() == project_path(RESULTS_FOLDER).resolve()
 
 
 def run_store(results_dir: str | Path = RESULTS_FOLDER) -> RunStore:
     """The records in a folder. Those that come with the project are only read, and what is made on top of them is kept
     in `NEW_RESULTS`, so that nobody changes the project by using it."""
     folder = project_path(results_dir)
-    published = folder.resolve() == project_path(RESULTS_FOLDER).resolve()
-    return RunStore(NEW_RESULTS, published=folder) if published else RunStore(folder)
+    return RunStore(NEW_RESULTS, published=folder) if is_published(results_dir) else RunStore(folder)
 
 
 def stored_records(
@@ -698,7 +748,7 @@ def stored_records(
     results_dir: str | Path = RESULTS_FOLDER,
 ) -> list[RunRecord]:
     """Those records of an experiment that the `run_store` of the folder holds; nothing is trained."""
-    return records_there(run_configs(experiment, dataset, profile, seeds), results_dir)
+    return records_there(shown_configs(experiment, dataset, profile, seeds, results_dir), results_dir)
 
 
 def records_there(configs: Iterable[RunConfig], results_dir: str | Path) -> list[RunRecord]:
@@ -721,7 +771,7 @@ def book_records(
         config.hash: config
         for dataset, experiments in experiments_of.items()
         for experiment in experiments
-        for config in run_configs(experiment, dataset, profile, seeds)
+        for config in shown_configs(experiment, dataset, profile, seeds, results_dir)
     }
     return records_there(configs.values(), results_dir)
 
@@ -750,12 +800,13 @@ def scrutiny_records(
 def toy_results(
     profile: str = "laptop", seeds: Sequence[int] | str | None = None, device: str = "auto"
 ) -> tuple[ToyResult, ToyResult]:
-    """The toy experiment of Appendix A with D_3 = 3 and with D_3 = 100, for the profile's seeds or those given."""
-    chosen = seeds_of(profile, seeds)
+    """The toy experiment of Appendix A with D_3 = 3 and with D_3 = 100, for `toy_seeds`."""
+    chosen = toy_seeds(profile, seeds)
     small, large = (run_toy(cardinality, chosen, device=find_device(device)) for cardinality in (3, 100))
     return small, large
 
 
 def project_path(path: str | Path) -> Path:
     """The path as it is if absolute, else below the project's root, wherever a notebook is executed."""
+    check_text("folder", path)
     return PROJECT_FOLDER / path

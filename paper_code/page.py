@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from paper_code.claims import Claim, Ledger
 from paper_code.experiments import records_of, seeds_of
 from paper_code.figures import save_figure
-from paper_code.runs import RunRecord
+from paper_code.runs import RunRecord, check_text
 from paper_code.tables import provenance
 
 
@@ -29,6 +29,10 @@ class Page:
     results_dir: str
     figures_dir: str
 
+    def __post_init__(self) -> None:
+        for name in ("dataset", "profile", "device", "results_dir", "figures_dir"):
+            check_text(name, getattr(self, name))
+
     def records(self, experiment: str, dataset: str | None = None) -> list[RunRecord]:
         """Those of an experiment, on the page's log unless another is named; what is missing is trained first."""
         dataset = dataset or self.dataset
@@ -41,8 +45,9 @@ class Page:
     @property
     def command(self) -> str:
         """That executes the notebook with these parameters, in a shell at the project's root."""
-        seeds = ",".join(map(str, seeds_of(self.profile, self.seeds)))
-        given = {"dataset": self.dataset, "profile": self.profile, "seeds": seeds}
+        given = {"dataset": self.dataset, "profile": self.profile}
+        if self.seeds is not None:
+            given["seeds"] = ",".join(map(str, seeds_of(self.profile, self.seeds)))
         if self.device != "auto":
             given["device"] = self.device
         options = " ".join(f"-p {name} {value}" for name, value in given.items())

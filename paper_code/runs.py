@@ -49,7 +49,7 @@ class DataConfig:
     seed: of a synthetic log's generator, of the split, and of the permutation of labels.
     rows: of the log, without a synthetic log's test_rows.
     fingerprint: of an encoded log, so that one prepared anew is another log.
-    generator: of a synthetic log, its version, see GENERATOR; None: the first, of which there are only records.
+    generator: of a synthetic log, its version; None: the first, of which there are only records.
     noise, patterns, vocabulary, latent_size: of a synthetic log, see `paper_code.data.synthetic.generate`; None: as
     always.
     permuted: the labels are permuted at random, so that nothing can be learned from the ids.
@@ -63,9 +63,13 @@ class DataConfig:
     noise: float | None = None
     patterns: int | None = None
     vocabulary: str | None = None
-    generator: int | None = None
+    generator: int | None = GENERATOR
     latent_size: int | None = None
     permuted: bool = False
+
+    def __post_init__(self) -> None:
+        if self.name not in SYNTHETIC_LOGS:
+            object.__setattr__(self, "generator", None)
 
     @property
     def variation(self) -> dict:
@@ -74,9 +78,17 @@ class DataConfig:
         return {name: value for name, value in found.items() if value is not None}
 
 
-# Logs that the project has records of but not the rows -> their number of fields. The first 80,000 rows of Criteo's
-# train.txt, their categories hashed to 20 bits, were used for `few_rows`.
-RECORDED_LOGS = {DataConfig("criteo_80k", seed=0, rows=80_000, fingerprint="9dd96af35b6d74ff"): 39}
+RECORDED_LOGS = {
+    DataConfig("movielens", 0, 739_012, fingerprint="fda6431bad34e180"): 8,
+    DataConfig("movielens_without_ids", 0, 739_012, fingerprint="522b0947cecc8d24"): 6,
+    DataConfig("frappe", 0, 288_609, fingerprint="fdfe97a0fd6adbfa"): 10,
+    DataConfig("frappe_random", 0, 288_609, fingerprint="27b24bd9d14985ac"): 10,
+    DataConfig("criteo_80k", 0, 80_000, fingerprint="4eb085432ce9d31d"): 39,
+}
+"""Logs that the project makes records of but does not have the rows of, with their number of fields; split by seed 0.
+The first 80,000 rows of Criteo's train.txt have their categories hashed to 20 bits."""
+FIRST_CRITEO_80K = DataConfig("criteo_80k", 0, 80_000, fingerprint="9dd96af35b6d74ff")
+"""The same rows as the first regime had them encoded."""
 
 
 @dataclass(frozen=True)
@@ -280,17 +292,15 @@ def read_record(path: Path) -> RunRecord:
 
 def of_this_schema(values: object) -> object:
     """The JSON values of a record of the first regime with what it lacks: it had one look an epoch."""
-    if isinstance(values, dict) and values.get("schema") == 1:
+    if not isinstance(values, dict) or values.get("schema") != 1:
+        return values
+    try:
         looks = [epoch["validation_auc"] for epoch in values["epochs"]]
-        best = {"best_look": values["scores"]["best_epoch"]}
-        return values | {
-            "scores": values["scores"] | best,
-            "looks": looks,
-            "moments": {},
-            "parameters_by_part": {},
-            "schema": SCHEMA_VERSION,
-        }
-    return values
+        scores = values["scores"] | {"best_look": values["scores"]["best_epoch"]}
+    except (KeyError, TypeError):
+        return values
+    new = {"looks": looks, "moments": {}, "parameters_by_part": {}, "schema": SCHEMA_VERSION}
+    return values | {"scores": scores} | new
 
 
 def check_record(values: object) -> None:
@@ -334,10 +344,11 @@ def data_config(name: str, seed: int, rows: int, test_rows: int, data_folder: Pa
     """The log of that name and seed: a synthetic one of these sizes, or an encoded one, split by the seed.
 
     One that is not prepared here is still known if the project has its records.
-    Raises FileNotFoundError, which says which logs there are, if there is none of that name.
+    Raises FileNotFoundError, which says which logs there are, if there is none of that name, ValueError for no name.
     """
+    check_text("dataset", name)
     if name in SYNTHETIC_LOGS:
-        return DataConfig(name, seed, rows, test_rows, generator=GENERATOR)
+        return DataConfig(name, seed, rows, test_rows)
     if Path(name).name != name or not (data_folder / name / "log.json").is_file():
         if recorded := [log for log in RECORDED_LOGS if log.name == name]:
             return replace(recorded[0], seed=seed)
@@ -348,6 +359,15 @@ def data_config(name: str, seed: int, rows: int, test_rows: int, data_folder: Pa
         )
     log = load_click_log(data_folder / name)
     return DataConfig(name, seed, log.rows, fingerprint=log.fingerprint)
+
+
+def check_text(parameter: str, value: object) -> None:
+    """Raises ValueError, which names the notebooks' parameter, for a value that is no text, such as the number 2014."""
+    if not isinstance(value, (str, os.PathLike)):
+        raise ValueError(
+            f"{parameter}={value!r}: is a {type(value).__name__}, expected text; papermill's -p makes a number of "
+            f"digits, so give it by `papermill -r {parameter} ...`, which keeps text as it is"
+        )
 
 
 @lru_cache(maxsize=1)

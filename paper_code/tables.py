@@ -695,9 +695,8 @@ def auc_table(records: Sequence[RunRecord], spread: bool = False) -> pd.DataFram
 
 
 def parts_table(records: Sequence[RunRecord]) -> pd.DataFrame:
-    """Parameters of embedding, interaction and head in thousands, and seconds of a run, as text.
-
-    Means over the seeds by model, variant, embedding and size."""
+    """Parameters of embedding, interaction and head in thousands, and seconds of a run, as text: means over the seeds
+    by model, variant, embedding and size."""
     columns = {f"{part}_parameters": f"{part}, thousands" for part in ("embedding", "interaction", "head")}
     keys = ["model", "variant", "embedding", "scale"]
     means = results_table(records).groupby(keys, sort=False)[[*columns, "seconds"]].mean().reset_index()

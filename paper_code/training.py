@@ -273,9 +273,10 @@ def make_optimizer(model: nn.Module, penalty: nn.Module | None, config: Training
 class Trainer:
     """Takes training steps of a model, and of a penalty beside its loss if there is one.
 
-    Faster with the same bits: large tables on a CPU are updated in windows (`paper_code.deferral`), unless the weights
-    are averaged after every step, for which every row has to be up to date; and where all is on a GPU the step is
-    recorded and replayed (`paper_code.cuda_graph`), unless there is a penalty that waits for the GPU.
+    Faster with the same bits, but for one unit in the last place in tables of one column: large tables on a CPU are
+    updated in windows (`paper_code.deferral`), unless the weights are averaged after every step, for which every row
+    has to be up to date; and where all is on a GPU the step is recorded and replayed (`paper_code.cuda_graph`), unless
+    there is a penalty that waits for the GPU.
     """
 
     def __init__(

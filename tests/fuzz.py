@@ -11,12 +11,15 @@ more than 8 GB of address space. The exit status is 1 if there is one; --keep st
 """
 
 import argparse
+import bz2
 import gzip
 import io
+import lzma
 import multiprocessing
 import random
 import resource
 import sys
+import tarfile
 import tempfile
 import time
 import zipfile
@@ -27,6 +30,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
@@ -59,6 +63,13 @@ def valid_files() -> dict[str, list[bytes]]:
     header = ["id", AVAZU.label, *AVAZU.fields]
     avazu = "".join(",".join(map(str, row)) + "\n" for row in [header, *draw.integers(0, 2, (ROWS, 24))]).encode()
 
+    typed = pl.read_csv(criteo, separator="\t", has_header=False).to_arrow()
+    zipped, tarred, entry = io.BytesIO(), io.BytesIO(), tarfile.TarInfo("train.txt")
+    entry.size = len(criteo)
+    with zipfile.ZipFile(zipped, "w") as archive, tarfile.open(fileobj=tarred, mode="w:xz") as tar:
+        archive.writestr(zipfile.ZipInfo("train.txt"), criteo)
+        tar.addfile(entry, io.BytesIO(criteo))
+
     def written(write, *values, **options) -> bytes:
         buffer = io.BytesIO()
         write(*((values[0], buffer) if write in (torch.save, pq.write_table) else (buffer, *values)), **options)
@@ -83,7 +94,10 @@ def valid_files() -> dict[str, list[bytes]]:
             written(pq.write_table, fixed, compression="NONE"),
             written(pq.write_table, columns, use_dictionary=False, write_page_checksum=True),
         ],
-        ".criteo": [criteo, gzip.compress(criteo, mtime=0)],
+        ".criteo": [
+            *(criteo, gzip.compress(criteo, mtime=0), bz2.compress(criteo), lzma.compress(criteo)),
+            *(zipped.getvalue(), tarred.getvalue(), written(pq.write_table, typed), criteo.decode().encode("utf-16")),
+        ],
         ".avazu": [avazu, gzip.compress(avazu, mtime=0)],
     }
 

@@ -6,6 +6,8 @@ import random
 import re
 import shlex
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -94,7 +96,7 @@ def tiny_profile(monkeypatch) -> None:
     """A profile `tiny` of which a sweep takes a second."""
     training = TrainingConfig(batch_size=64, max_epochs=1)
     options = {"hidden": (4,), "cross_layers": 1}
-    monkeypatch.setitem(PROFILES, "tiny", Profile(1_000, 500, (1, 2), (0, 1), options, training, True))
+    monkeypatch.setitem(PROFILES, "tiny", Profile(1_000, 500, (1, 2), (0, 1), options, training))
 
 
 def sweep(*more) -> list:
@@ -190,7 +192,7 @@ def test_real_criteo_rows_are_prepared_and_trained_on(real_data, command, tmp_pa
     status, output, _ = command(*train("criteo", "--model", "dcnv2", "--num-sets", 2), *places, "--json")
     assert status == 0
     values = json.loads(output)
-    assert values["run"] == "criteo dcnv2 K=10 x 2 sets seed 0"
+    assert values["run"].startswith("criteo dcnv2 K=10 x 2 sets ")
     assert 0.5 < values["validation AUC"] < 1
     assert Path(values["record"]).is_file()
 
@@ -278,6 +280,28 @@ def test_the_log_stands_beside_table_2_which_says_if_it_is_a_part(dataset, rows,
     assert (f"a part of {dataset}" in values["extent"]) != complete
 
 
+def test_a_table_of_three_files_is_prepared_and_trained_on(command, tmp_path):
+    draw = random.Random(0)
+    header = ["id,click,site,price,user"]
+    lines = [
+        f"{i},{draw.randrange(2)},{draw.choice('abc')},{draw.randrange(9)},u{draw.randrange(5)}" for i in range(ROWS)
+    ]
+    parts = {"train.csv": lines[:200], "valid.csv": lines[200:250], "test.csv": lines[250:]}
+    paths = [write_lines(tmp_path / name, header + part) for name, part in parts.items()]
+    places = ["--data-dir", tmp_path / "data", "--results-dir", tmp_path / "results"]
+    options = ["--label", "click", "--drop", "id", "--numeric", "price", "--threshold", 1, "--name", "mine"]
+    status, output, _ = command("prepare", "table", *paths, *options, *places[:2], "--json")
+    assert status == 0
+    values = json.loads(output)
+    assert (values["rows"], values["fields"], values["threshold"]) == (ROWS, 3, 1)
+    description = json.loads((tmp_path / "data" / "mine" / "log.json").read_text())
+    assert description["parts"] == [200, 50, 50]
+    assert description["source"]["numeric"] == ["price"]
+    status, output, _ = command(*train("mine"), *places, "--json")
+    assert status == 0
+    assert Path(json.loads(output)["record"]).is_file()
+
+
 def test_options_of_prepare_reach_the_encoded_log(raw, command, tmp_path):
     options = ["--threshold", 80, "--vocabulary", "train", "--name", "rare", "--json"]
     status, output, _ = command("prepare", "criteo", raw, "--data-dir", tmp_path / "data", *options)
@@ -303,6 +327,10 @@ def test_malformed_lines_can_be_left_out_and_are_counted(command, tmp_path):
     lines[6], lines[100], lines[200] = "", "x" + lines[100], lines[200] + "\tmore"
     raw = write_lines(tmp_path / "broken.txt", lines)
     prepare = ["prepare", "criteo", raw, "--data-dir", tmp_path / "data", "--on-bad-lines", "skip"]
+    status, output, message = command(*prepare, "--skip-limit", 0.005)
+    assert (status, output) == (1, "")
+    assert "3 of 300 lines malformed" in message
+    assert not (tmp_path / "data").exists()
     status, output, _ = command(*prepare)
     assert status == 0
     assert keys_and_values(output)["skipped lines"] == "3"
@@ -327,7 +355,6 @@ def test_the_name_of_a_synthetic_log_is_refused(raw, refused, tmp_path):
     [
         (["criteo", "absent.txt"], "absent.txt"),
         (["avazu", "raw.txt"], "line 1"),
-        (["criteo", "raw.txt", "--threshold", "0"], "threshold is 0"),
         (["criteo", "."], "."),
     ],
 )
@@ -351,7 +378,9 @@ def test_a_run_is_stored_and_found_again(command, places, tmp_path, monkeypatch)
     monkeypatch.setattr(cli, "execute", lambda *_, **__: pytest.fail("trained again"))
     status, output, _ = command(*train("mini"), *places, "--json")
     assert status == 0
-    assert json.loads(output) == first
+    stored = f"stored on {record.provenance['date']}, not trained again"
+    assert json.loads(output) == first | {"trained": stored}
+    assert first["trained"] == "now"
     text = command(*train("mini"), *places)[1]
     shown = keys_and_values(text)
     assert list(shown) == list(first)
@@ -360,12 +389,13 @@ def test_a_run_is_stored_and_found_again(command, places, tmp_path, monkeypatch)
 
 def test_options_of_train_reach_the_run(command, places, tmp_path):
     given = {"batch_size": 50, "learning_rate": 0.01, "weight_decay": 0.002, "patience": 2, "max_epochs": 1}
+    given |= {"embedding_weight_decay": 0.05, "looks_per_epoch": 3, "averaging": 0.9}
     protocol = [word for name, value in given.items() for word in (f"--{name.replace('_', '-')}", value)]
     model = ["--model", "dcnv2", "--cross-layers", 3, "--dropout", 0.1, "--hidden", "6,5,4"]
     sizes = ["--embedding-size", 3, "--num-sets", 2, "--seed", 4]
     assert command(*train("mini"), *model, *sizes, *protocol, *places)[0] == 0
     (record,) = RunStore(tmp_path / "results").records()
-    assert record.config["training"] == given
+    assert record.config["training"] == given | {"shuffle": True, "measured_epoch": 1}  # these two of the profile
     assert record.config["options"] == {"hidden": [6, 5, 4], "dropout": 0.1, "cross_layers": 3}
     assert (record.config["embedding_size"], record.config["num_sets"], record.config["seed"]) == (3, 2, 4)
 
@@ -405,29 +435,143 @@ def test_another_seed_is_another_run(command, places, tmp_path):
     [
         (["--dataset", "absent"], "no data set 'absent': expected one of criteo_like, avazu_like, mini"),
         (["--model", "deepfm"], "model 'deepfm' does not exist; the models are dnn, ipnn, nfwfm"),
-        (["--profile", "huge"], "profile 'huge' does not exist; expected one of smoke, laptop, desktop, paper"),
+        (["--profile", "huge"], "profile 'huge' does not exist; expected one of smoke, laptop, paper, first"),
         (["--device", "tpu9"], "device 'tpu9' does not exist"),
-        (["--threads", "0"], "--threads 0"),
         (["--cross-layers", "2"], "dnn has no option cross_layers"),
-        (["--embedding-size", "0"], "embedding_size"),
-        (["--num-sets", "0"], "num_sets"),
-        (["--hidden", "0"], "hidden"),
-        (["--dropout", "1.5"], "dropout"),
-        (["--learning-rate", "-1"], "learning.rate"),
-        (["--max-epochs", "0"], "max.epochs"),
-        (["--patience", "0"], "patience"),
-        (["--batch-size", "0"], "batch.size"),
-        (["--model", "dcnv2", "--cross-layers", "0"], "cross.layers"),
         (["--model", "ffm"], "ffm has no option hidden; its options are embedding_std"),
         (["--regularizer", "ridge"], "regularizer 'ridge' does not exist; expected one of unitary"),
         (["--regularizer", "unitary"], "projections"),
-        (["--model", "dcnv2", "--regularizer", "unitary", "--regularizer-weight", "-1"], "positive"),
         (["--regularizer-weight", "1"], "--regularizer-weight without --regularizer"),
     ],
 )
 def test_what_cannot_be_trained(refused, places, tmp_path, arguments, words):
     assert re.search(words, refused(*train("mini"), *places, *arguments))
     assert not list(tmp_path.glob("results/*/*.json"))
+
+
+WHOLE_FROM_0, WHOLE_FROM_1 = (f"expected a whole number of at least {least}" for least in (0, 1))
+POSITIVE, FROM_0, SHARE = (f"expected a number {text}" for text in ("above 0", "from 0 on", "from 0 to 1"))
+NUMBERS = {
+    "train": {
+        "--seed": (WHOLE_FROM_0, ["-1", "1.5", "x", "", str(2**63)]),
+        "--embedding-size": (WHOLE_FROM_1, ["0", "-8", "1e1"]),
+        "--num-sets": (WHOLE_FROM_1, ["0", "two"]),
+        "--threads": (WHOLE_FROM_1, ["0", "-1"]),
+        "--batch-size": (WHOLE_FROM_1, ["0", "nan"]),
+        "--patience": (WHOLE_FROM_1, ["0", "inf"]),
+        "--max-epochs": (WHOLE_FROM_1, ["0", "-3"]),
+        "--cross-layers": (WHOLE_FROM_1, ["0", "2.0"]),
+        "--blocks": (WHOLE_FROM_1, ["0", ""]),
+        "--expansion": (WHOLE_FROM_1, ["0", "-1"]),
+        "--groups": (WHOLE_FROM_1, ["0", "1.5"]),
+        "--dropout": (SHARE, ["nan", "1.5", "-0.1", "x", "inf"]),
+        "--embedding-std": (FROM_0, ["nan", "inf", "-1"]),
+        "--learning-rate": (POSITIVE, ["nan", "inf", "0", "-1"]),
+        "--weight-decay": (FROM_0, ["nan", "inf", "-1e-6"]),
+        "--embedding-weight-decay": (FROM_0, ["nan", "inf", "-1"]),
+        "--looks-per-epoch": (WHOLE_FROM_1, ["0", "1.5"]),
+        "--averaging": (f"{POSITIVE} and below 1", ["0", "1", "nan", "-0.5"]),
+        "--regularizer-weight": (POSITIVE, ["nan", "inf", "0", "-1"]),
+        "--hidden": (
+            "expected whole numbers of at least 1, such as 400,400",
+            ["0", "8,,8", "-8", "8;8", "8.5", "", "٨"],
+        ),
+        "--cin-layers": ("expected whole numbers of at least 1", ["0", "4,x", "4,-2"]),
+    },
+    **{
+        f"prepare {raw_log}": {
+            "--threshold": (WHOLE_FROM_1, ["0", "-1", "1.5"]),
+            "--skip-limit": (SHARE, ["nan", "1.1", "-0.1", "5%"]),
+        }
+        for raw_log in ("criteo", "avazu")
+    },
+    "prepare frappe": {"--seed": (WHOLE_FROM_0, ["-1", "x"])},
+    "prepare table": {"--threshold": (WHOLE_FROM_1, ["0", "-1", "1.5"])},
+    "sweep": {"--jobs": (WHOLE_FROM_1, ["0", "-1", "many"])},
+    "toy": {"--iterations": (WHOLE_FROM_1, ["0", "-5", "nan"])},
+}
+NEEDED = {
+    "train": ["--dataset", "criteo_like", "--model", "dnn"],
+    "prepare table": ["log.csv", "--label", "click"],
+    **{f"prepare {name}": ["raw.txt"] for name in ("criteo", "avazu", "frappe")},
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "option", "value"),
+    [(name, option, value) for name, of in NUMBERS.items() for option, (_, bad) in of.items() for value in bad],
+)
+def test_a_number_that_an_option_does_not_take_is_named_with_what_it_takes(capsys, name, option, value):
+    with pytest.raises(SystemExit) as exit_info:
+        cli.main([*name.split(), *NEEDED.get(name, []), f"{option}={value}"])
+    assert exit_info.value.code == 2
+    expected, _ = NUMBERS[name][option]
+    assert f"error: argument {option}: {value!r}: {expected}" in capsys.readouterr().err
+
+
+def test_every_option_of_a_number_is_among_them():
+    kinds = {"whole.<locals>.read", "number.<locals>.read", "sizes"}
+    commands = dict(cli.build_parser()._subparsers._group_actions[0].choices)
+    formats = commands.pop("prepare")._subparsers._group_actions[0].choices
+    commands |= {f"prepare {name}": parser for name, parser in formats.items()}
+    found = {
+        (name, action.option_strings[0])
+        for name, parser in commands.items()
+        for action in parser._actions
+        if getattr(action.type, "__qualname__", "") in kinds or action.type in (int, float)
+    }
+    assert found == {(name, option) for name, options in NUMBERS.items() for option in options}
+
+
+def test_a_device_is_checked_although_the_record_is_stored(command, refused, places, tiny_profile):
+    assert command(*train("mini"), *places)[0] == 0
+    for device in ("gpu", "cuda:99", "tpu9"):
+        assert f"device '{device}'" in refused(*train("mini"), *places, "--device", device)
+    assert command(*sweep("collapse"), *places)[0] == 0
+    assert "device 'gpu'" in refused(*sweep("collapse"), *places, "--device", "gpu")
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("100, 100", (100, 100)),
+        (" 4,1000 , 20 ", (4, 1000, 20)),
+        ("7", (7,)),
+        ("mini", 39),
+    ],
+)
+def test_sizes_of_fields_or_the_name_of_a_log(places, text, found):
+    sizes = cli.field_sizes(text, places[1])
+    assert (sizes if isinstance(sizes, tuple) else len(sizes)) == found
+
+
+@pytest.mark.parametrize("text", ["", "100,,100", "100;100", "0,5", "-1,5", "4.0,5", "absent", "100,100,x", "4 5", ","])
+def test_what_is_neither_sizes_nor_a_log_names_the_option(tmp_path, text):
+    with pytest.raises(
+        (ValueError, FileNotFoundError), match=r"--fields .*: expected sizes .* or the name or folder of"
+    ):
+        cli.field_sizes(text, tmp_path)
+
+
+@pytest.mark.parametrize("arguments", [["claims"], ["claims", "--json"], ["train", "--help"], ["--help"]])
+def test_who_reads_the_output_may_stop_at_any_line(arguments):
+    """As `| head -1` does: no message, and an error of the command itself is still one."""
+    program = f"""import sys
+from paper_code import cli
+cli.claims_command = lambda options: [print("x" * 1000) for _ in range(1000)]
+sys.exit(cli.main({arguments}))"""
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as running:
+        running.stdout.close()
+        assert running.stderr.read() == b""
+    assert running.returncode == 0
+
+
+def test_a_pipe_that_breaks_elsewhere_is_an_error(refused, places, monkeypatch):
+    def stopped(*_, **__):
+        raise BrokenPipeError("the cluster is gone")
+
+    monkeypatch.setattr(cli, "execute", stopped)
+    assert refused(*train("mini"), *places) == "paper-code: the cluster is gone\n"
 
 
 def test_train_trains_nothing_that_it_cannot_store(refused, places, monkeypatch):
@@ -519,8 +663,6 @@ def test_a_sweep_finds_the_run_that_train_stored(command, places, tiny_profile, 
         (["--seeds", "a"], "expected whole numbers"),
         (["--seeds", "1,1"], "none twice"),
         (["--device", "tpu9"], "device 'tpu9' does not exist"),
-        (["--jobs", "0"], "jobs"),
-        (["--jobs", "-1"], "jobs"),
     ],
 )
 def test_what_cannot_be_swept(refused, places, tiny_profile, tmp_path, arguments, words):
@@ -546,8 +688,6 @@ def test_the_toy_reports_both_cases(command):
     [
         ("--seeds=x", "expected whole numbers"),
         ("--seeds=-1,2", "none negative"),
-        ("--iterations=0", "iterations"),
-        ("--iterations=-5", "iterations"),
     ],
 )
 def test_what_is_no_toy(refused, argument, words):

@@ -148,7 +148,7 @@ def test_steps_are_those_of_training(monkeypatch):
 def dry_run(monkeypatch, tmp_path, capsys):
     """`paper-code sweep scalability --dry-run` at a tiny profile, of which one run is stored."""
     training = TrainingConfig(batch_size=100, max_epochs=2)
-    monkeypatch.setitem(PROFILES, "tiny", Profile(900, 100, (1,), (0, 1), {"hidden": (4,)}, training, True))
+    monkeypatch.setitem(PROFILES, "tiny", Profile(900, 100, (1,), (0, 1), {"hidden": (4,)}, training))
     monkeypatch.setattr(cli, "project_path", lambda path: tmp_path / "book")
     monkeypatch.setattr(cli, "sweep", lambda *_, **__: pytest.fail("trains"))
     stored = cli.run_configs("scalability", "criteo_like", "tiny", seeds=[0])[0]

@@ -89,8 +89,9 @@ def test_tables_of_known_spectra():
 def test_the_bound_is_that_of_the_ledgers_claim():
     from paper_code.claims.of_paper import collapse_claims
     from paper_code.diagnose.report import COLLAPSED_BELOW
+    from paper_code.tables import Runs
 
-    (effect,) = collapse_claims([], "criteo_like", scales=[1])[0].effects
+    (effect,) = collapse_claims(Runs([], "criteo_like", [1]))[0].effects
     assert (effect.side, effect.bound) == ("below", COLLAPSED_BELOW)
 
 

@@ -725,4 +725,4 @@ def test_sizes_of_fields_are_read_with_spaces(command, tmp_path):
     assert [table["rows"] for table in json.loads(output)["tables"]] == [10, 20]
     status, _, message = command(tmp_path / "a.npy", "--fields", "10,x")
     assert status == 1
-    assert "--fields '10,x': expected the sizes of the fields" in message
+    assert "--fields '10,x': expected sizes of at least 1" in message

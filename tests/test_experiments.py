@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+from collections import Counter
 from itertools import product
 
 import numpy as np
@@ -14,7 +15,7 @@ import torch
 
 from paper_code import experiments, sweeps
 from paper_code.data import ClickLog, Field
-from paper_code.data.click_log import replaced_folder, write_description
+from paper_code.data.click_log import replaced_folder, split_rows, write_description
 from paper_code.experiments import (
     EXPERIMENTS,
     OF_GENERATORS,
@@ -28,10 +29,12 @@ from paper_code.experiments import (
     records_of,
     run_configs,
     run_store,
+    shown_configs,
     sweep,
 )
+from paper_code.regime import REGIMES, default_regime
 from paper_code.regularizers import RegularizerConfig
-from paper_code.runs import RECORDED_LOGS, DataConfig, RunConfig, RunRecord, RunStore
+from paper_code.runs import RECORDED_LOGS, DataConfig, RunConfig, RunRecord, RunStore, load_data
 from paper_code.tables import results_table
 from paper_code.training import TrainingConfig
 
@@ -76,7 +79,7 @@ def sizes(configs) -> list[tuple[str, int, int, int]]:
 @pytest.mark.parametrize(
     ("seeds", "expected"),
     [
-        (None, [0, 1, 2, 3, 4]),
+        (None, [100, 101, 102, 103, 104, 105, 106, 107, 108, 109]),
         (3, [3]),
         (0, [0]),
         ("3", [3]),
@@ -109,21 +112,26 @@ def test_what_are_no_seeds_is_refused(seeds):
 
 @pytest.mark.parametrize("dataset", DATASETS)
 def test_scalability_at_laptop_is_figure_8(dataset):
-    """Both models, five sizes of single and four of multi embedding (the base is both), five seeds."""
+    """Both models at the base, and single and multi embedding at 4x with ten seeds, at 10x with the first eight."""
     configs = run_configs("scalability", dataset, "laptop")
-    assert len(configs) == 2 * (5 + 4) * 5 == len({config.hash for config in configs})
-    single = [(10 * scale, 1) for scale in (1, 2, 3, 4, 10)]
-    multi = [(10, scale) for scale in (2, 3, 4, 10)]
-    expected = {(m, *size, seed) for m in ("dnn", "dcnv2") for size in single + multi for seed in range(5)}
+    assert len(configs) == 2 * (3 * 10 + 2 * 8) == len({config.hash for config in configs})
+    ten, eight = range(100, 110), range(100, 108)
+    few = {(m, *size, seed) for m in ("dnn", "dcnv2") for size in [(10, 1), (40, 1), (10, 4)] for seed in ten}
+    expected = few | {(m, *size, seed) for m in ("dnn", "dcnv2") for size in [(100, 1), (10, 10)] for seed in eight}
     assert set(sizes(configs)) == expected
+    regime = REGIMES[dataset]
     for config in configs:
+        training = config.training
         assert config.data == DataConfig(dataset, config.seed, 200_000, 200_000)
-        assert config.training.weight_decay == 46 / 200_000
-        assert config.training.batch_size == 128
-        assert config.training.learning_rate == 1e-3
-        assert config.options["hidden"] == (64, 64)
+        assert config.to_json()["data"]["generator"] == 2
+        assert (training.batch_size, training.weight_decay) == (regime.batch_size, 1e-6)
+        assert (training.shuffle, training.averaging, training.looks, training.patience) == (True, 0.999, 5, 2)
+        scale = config.embedding_size // 10
+        assert training.learning_rate == regime.learning_rate(config.model, scale, config.num_sets)
+        assert config.options["hidden"] == (regime.hidden, regime.hidden)
         assert config.options["dropout"] == 0.2
         assert config.options.get("cross_layers", 2) == 2
+        assert config.interaction_cost == (config.model == "dcnv2" and config.seed < 105)
 
 
 @pytest.mark.parametrize("dataset", DATASETS)
@@ -134,7 +142,8 @@ def test_collapse_needs_no_run_that_scalability_does_not_have(profile, dataset):
     scalability = run_configs("scalability", dataset, profile)
     assert {c.hash for c in collapse} <= {c.hash for c in scalability}
     largest = max(PROFILES[profile].scales)
-    assert sizes(collapse) == [("dcnv2", 10 * largest, 1, seed) for seed in PROFILES[profile].seeds]
+    seeds = PROFILES[profile].seeds[: 8 if largest >= 10 else None]
+    assert sizes(collapse) == [("dcnv2", 10 * largest, 1, seed) for seed in seeds]
 
 
 def test_the_paper_profile_is_appendix_c2(tmp_path):
@@ -150,7 +159,8 @@ def test_the_paper_profile_is_appendix_c2(tmp_path):
             training = dataclasses.asdict(config.training)
             assert training.pop("max_epochs") >= 20  # far beyond where early stopping acts
             expected = {"batch_size": 2048, "learning_rate": 1e-3, "weight_decay": 1e-6, "patience": 3}
-            assert training == expected | {"decoupled": False, "shuffle": False, "mixed_precision": False}
+            assert {name: value for name, value in training.items() if value} == expected
+            assert (config.training.looks, config.interaction_cost) == (1, False)
             cross_layers = {"cross_layers": 4} if config.model == "dcnv2" else {}
             known = {"hidden": (400, 400), "dropout": 0.2} | cross_layers
             assert {key: config.options[key] for key in known} == known
@@ -159,15 +169,76 @@ def test_the_paper_profile_is_appendix_c2(tmp_path):
                 assert config.data.fingerprint
 
 
-def test_the_rule_keeps_rows_times_weight_decay_whatever_the_log(tmp_path):
-    """46 on Criteo: 45.8 million rows times 1e-6."""
+def test_training_rows_times_the_embeddings_decay_is_that_of_criteo_whatever_the_log(tmp_path):
+    """36.7 million training rows times 1e-6; all else has the paper's 1e-6."""
     save_log(tmp_path / "mine", rows=500)
-    for dataset, profile, rows in [("mine", "laptop", 500), ("mine", "smoke", 500), ("criteo_like", "smoke", 30_000)]:
+    for dataset, profile in [("mine", "laptop"), ("mine", "smoke"), ("criteo_like", "smoke"), ("avazu_like", "laptop")]:
         for config in run_configs("collapse", dataset, profile, data_folder=tmp_path):
-            assert config.data.rows == rows
-            assert rows * config.training.weight_decay == pytest.approx(46)
-    on_criteo = 45.84e6 * 1e-6
-    assert on_criteo == pytest.approx(46, rel=0.01)
+            split = split_rows(config.data.rows + (config.data.test_rows or 0), 0, config.data.test_rows or 0)
+            assert len(split.train) * config.training.embedding_weight_decay == pytest.approx(37)
+            assert config.training.weight_decay == 1e-6
+    assert pytest.approx(37, rel=0.01) == 0.8 * 45.84e6 * 1e-6
+
+
+def test_the_seed_decides_the_split_of_a_real_log_but_in_the_papers_profile(tmp_path):
+    save_log(tmp_path / "mine", rows=500)
+    for profile, seeds in [("laptop", {3, 4}), ("paper", {0})]:
+        configs = run_configs("collapse", "mine", profile, [3, 4], data_folder=tmp_path)
+        assert {config.data.seed for config in configs} == seeds
+        assert {config.seed for config in configs} == {3, 4}
+
+
+def test_a_log_for_which_nothing_was_chosen_has_hidden_layers_as_wide_as_its_embeddings(tmp_path):
+    save_log(tmp_path / "mine", rows=500)
+    (config, *_) = run_configs("evidence_iv", "mine", data_folder=tmp_path)
+    assert config.options["hidden"] == (128, 128)
+    assert [default_regime(fields).hidden for fields in (8, 14, 22, 39, 100)] == [128, 256, 256, 400, 400]
+
+
+def test_controls_and_checks_differ_from_the_tables_in_what_they_say():
+    def changes(experiment, number):
+        config = run_configs(experiment, "criteo_like", seeds=[100])[number]
+        plain = next(
+            c
+            for c in run_configs("tables", "criteo_like", seeds=[100])
+            if (c.model, c.embedding_size, c.num_sets) == (config.model, config.embedding_size, config.num_sets)
+        )
+        ours, theirs = config.to_json(), plain.to_json()
+        parts = ("data", "options", "training")
+        return {
+            (part, key): (theirs[part].get(key), ours[part].get(key))
+            for part in parts
+            for key in {*ours[part], *theirs[part]}
+            if ours[part].get(key) != theirs[part].get(key)
+        }
+
+    rate = run_configs("tables", "criteo_like", seeds=[100])[0].training.learning_rate
+    width = REGIMES["criteo_like"].hidden
+    assert changes("trained_out", 0) == {("training", "learning_rate"): (rate, rate / 2)}
+    assert changes("trained_out", -1) == {("options", "hidden"): ([width, width], [2 * width, 2 * width])}
+    assert changes("controls", 0) == {("options", "hidden"): ([width, width], [4 * width, width])}
+    assert changes("controls", -1) == {("options", "groups"): (None, 4)}
+    assert changes("noise", 0) == {("training", "dropout_seed"): (None, 1)}
+    assert changes("latent", 0) == {("data", "latent_size"): (None, 24)}
+    permuted = [c for c in run_configs("permuted", "criteo_like", seeds=[100]) if c.data.permuted]
+    assert len(permuted) == 3 + 2
+    assert {c.training.max_epochs for c in permuted} == {c.training.patience for c in permuted} == {10}
+    decay = 37 / (200_000 * 8 // 9)
+    assert sorted({round(c.training.embedding_weight_decay / decay, 9) for c in permuted}) == [0.25, 1, 4]
+
+
+def test_the_book_shows_records_of_the_first_regime_where_there_are_no_others(tmp_path, monkeypatch):
+    """Where they come with the project, and for their seeds; runs made anew are of the regime."""
+    monkeypatch.setattr(experiments, "OF_FIRST_REGIME", {("collapse", "criteo_like")})
+    first = run_configs("collapse", "criteo_like", "first")
+    assert shown_configs("collapse", "criteo_like") == first
+    assert {c.seed for c in shown_configs("collapse", "criteo_like", seeds="0,1")} == {0, 1}
+    regime = run_configs("collapse", "criteo_like", seeds="7")
+    assert shown_configs("collapse", "criteo_like", seeds="7") == regime
+    assert shown_configs("collapse", "criteo_like", results_dir=tmp_path) == run_configs("collapse", "criteo_like")
+    assert shown_configs("evidence_i", "criteo_like") == run_configs("evidence_i", "criteo_like")
+    with pytest.raises(ValueError, match="of generator 1: expected 2"):
+        load_data(first[0].data)
 
 
 def test_runs_are_ordered_by_seed_and_come_for_the_seeds_asked_for():
@@ -196,41 +267,49 @@ def test_ffm_has_a_sub_embedding_for_every_other_field(dataset, fields):
 
 
 def test_evidence_iii_has_the_papers_penalty_and_the_ablations_the_released_form_of_it():
-    configs = run_configs("evidence_iii", "criteo_like", "laptop", seeds=[0])
+    configs = run_configs("evidence_iii", "criteo_like", "paper", seeds=[0])
     assert {c.regularizer for c in configs} == {None, RegularizerConfig("unitary", 1e-5)}
     assert not any(c.options["block_scales"] for c in configs)
-    assert len(configs) == 2 * len(PROFILES["laptop"].scales)
+    assert len(configs) == 2 * len(PROFILES["paper"].scales)
     released = [c for c in run_configs("ablations", "criteo_like", "laptop", seeds=[0]) if c.options["block_scales"]]
     assert {c.regularizer for c in released} == {RegularizerConfig("unitary", 1e-5)}
 
 
 def test_a_log_whose_records_the_project_has_needs_no_rows(tmp_path):
-    configs = run_configs("few_rows", "criteo_80k", data_folder=tmp_path)
-    assert {c.data.fingerprint for c in configs} == {log.fingerprint for log in RECORDED_LOGS}
-    assert {c.embedding_size for c in configs if c.model == "ffm"} == {8 * 38}
+    for log, fields in RECORDED_LOGS.items():
+        configs = run_configs("few_rows", log.name, data_folder=tmp_path)
+        assert {c.data.fingerprint for c in configs} == {log.fingerprint}
+        assert {c.data.seed for c in configs} == {c.seed for c in configs}
+        assert {c.embedding_size for c in configs if c.model == "ffm"} == {8 * (fields - 1)}
+    first = run_configs("few_rows", "criteo_80k", "first", data_folder=tmp_path)
+    assert {(c.data.fingerprint, c.data.seed) for c in first} == {("9dd96af35b6d74ff", 0)}
     with pytest.raises(FileNotFoundError, match="no data set 'criteo_81k'"):
         run_configs("few_rows", "criteo_81k", data_folder=tmp_path)
 
 
 def test_a_run_is_described_with_what_sets_it_apart():
-    configs = [run_configs(name, "criteo_like", "laptop", seeds=[3])[-1] for name in ("evidence_iii", "patterns")]
-    assert [describe(config) for config in configs] == [
+    first = [run_configs(name, "criteo_like", "first", seeds=[3])[-1] for name in ("evidence_iii", "scalability")]
+    assert [describe(config) for config in first] == [
         "criteo_like dcnv2 K=100 1e-05 unitary seed 3",
-        "criteo_like dcnv2 K=10 x 10 sets 1 norm_divergence seed 3",
+        "criteo_like dcnv2 K=10 x 10 sets seed 3",
     ]
-    assert len({describe(c) for name in EXPERIMENTS for c in run_configs(name, "avazu_like")}) == len(
-        {c.hash for name in EXPERIMENTS for c in run_configs(name, "avazu_like")}
-    )
+    regime = REGIMES["criteo_like"]
+    setting = f"hidden {regime.hidden} batch {regime.batch_size} rate {regime.learning_rate('dcnv2', 10, 1):g}"
+    (quarter,) = (c for c in run_configs("permuted", "criteo_like", seeds=[3])[-4:-3])
+    assert describe(quarter).endswith(f"{setting} embedding decay x 0.25 seed 3")
+    configs = {c.hash: c for name in EXPERIMENTS for c in run_configs(name, "avazu_like", seeds=[3])}
+    described = Counter(map(describe, configs.values()))
+    assert [words for words, number in described.items() if number > 1] == []
 
 
 def test_the_map_has_single_and_multi_embedding_at_every_combination_of_levels():
     """Two levels of noise, rows, K and P; three seeds, and rows times weight decay as everywhere."""
     configs = run_configs("map", "avazu_like")
-    assert [c.seed for c in configs] == sorted([0, 1, 2] * 32)
+    assert [c.seed for c in configs] == sorted([100, 101, 102] * 32)
     points = {(c.data.noise, c.data.rows, c.embedding_size * c.num_sets, c.data.patterns) for c in configs}
     assert points == set(product((0.0, 2.0), (50_000, 200_000), (20, 40), (1, 9)))
     assert sorted({c.num_sets for c in configs}) == [1, 4]
-    assert all(c.data.rows * c.training.weight_decay == pytest.approx(46) for c in configs)
+    assert all(c.data.rows * 8 // 9 * c.training.embedding_weight_decay == pytest.approx(37) for c in configs)
     assert len(run_configs("map", "avazu_like", "smoke")) == 2 * 2 * 2
     assert {c.seed for c in run_configs("map", "avazu_like", seeds=[7, 8, 9, 10])} == {7, 8, 9, 10}
 
@@ -273,7 +352,7 @@ def test_no_experiment_asks_for_a_run_twice(experiment, profile):
     [
         (("scaling", "criteo_like"), ValueError, ["experiment 'scaling'", *EXPERIMENTS]),
         (("collapse", "criteo_like", "huge"), ValueError, ["profile 'huge'", *PROFILES]),
-        (("collapse", "movielens"), FileNotFoundError, ["'movielens'", *DATASETS, "paper-code prepare"]),
+        (("collapse", "netflix"), FileNotFoundError, ["'netflix'", *DATASETS, "paper-code prepare"]),
         (("collapse", "criteo_like", "smoke", "x"), ValueError, ["seeds="]),
     ],
 )
@@ -448,7 +527,6 @@ def test_records_of_an_experiment_are_trained_once_and_in_the_order_of_its_runs(
         seeds=(1, 0),
         options={"hidden": (4,), "cross_layers": 1},
         training=TrainingConfig(batch_size=256, max_epochs=1),
-        weight_decay_by_rule=True,
     )
     monkeypatch.setitem(PROFILES, "tiny", tiny)
     monkeypatch.setattr(os, "cpu_count", lambda: 1)
@@ -494,6 +572,7 @@ def test_what_the_book_is_used_for_does_not_change_its_records(tmp_path, monkeyp
     monkeypatch.setattr(experiments, "NEW_RESULTS", tmp_path)
     committed = project_path(RESULTS_FOLDER)
     before = {path: path.stat().st_mtime_ns for path in committed.rglob("*")}
+    monkeypatch.setattr(experiments, "OF_FIRST_REGIME", {("collapse", "criteo_like")})
     assert records_of("collapse", "criteo_like")[0].provenance["commit"]
     assert list(tmp_path.iterdir()) == []
     trained = []
@@ -507,10 +586,10 @@ def test_what_the_book_is_used_for_does_not_change_its_records(tmp_path, monkeyp
 
     monkeypatch.setattr(experiments, "sweep", fake_sweep)
     for _ in range(2):
-        found = records_of("collapse", "criteo_like", seeds=[0, 77])
-        assert [record.config["seed"] for record in found] == [0, 77]
+        found = records_of("collapse", "criteo_like", seeds=[77])
+        assert [record.config["seed"] for record in found] == [77]
     assert [config.seed for config in trained] == [77]
-    assert experiments.stored_records("collapse", "criteo_like", seeds=[77]) == found[1:]
+    assert experiments.stored_records("collapse", "criteo_like", seeds=[77]) == found
     assert [path.name for path in tmp_path.rglob("*.json")] == [f"{trained[0].hash}.json"]
     assert {path: path.stat().st_mtime_ns for path in committed.rglob("*")} == before
     assert run_store(tmp_path).folders == [tmp_path]

@@ -411,7 +411,7 @@ EDITS = {
     "fields.0": ("ad", "fields.0 is 'ad', expected dict"),
     "parameters": (True, "parameters is True, expected int"),
     "spectra": ({"side_by_side": [[float("inf")]]}, "spectra.side_by_side.0.0 is inf, expected a finite number"),
-    "schema": (1.0, "schema is 1.0, expected int"),
+    "schema": (2.0, "schema is 2.0, expected int"),
     "note": ("mine", "note is no part of a record"),
 }
 
@@ -480,7 +480,7 @@ def test_a_sweep_names_the_record_it_cannot_read_and_leaves_everything_as_it_is(
         stored.unlink()
         stored.mkdir()
     else:
-        edited(stored, *(("schema", 2) if damage == "schema" else ("scores.test_log_loss", float("nan"))))
+        edited(stored, *(("schema", 3) if damage == "schema" else ("scores.test_log_loss", float("nan"))))
     before = files(tmp_path)
     with pytest.raises((OSError, ValueError), match=re.escape(str(stored))):
         sweep([tiny_config(seed) for seed in range(3)], store, device="cpu", jobs=1)
@@ -583,10 +583,13 @@ def test_the_rows_are_read_once(log_folder, monkeypatch):
 
 def test_a_log_encoded_by_another_version_stops_a_sweep(log_folder, tmp_path, executed, capsys):
     path = log_folder / "log.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"format": 2}))
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"format": 3}))
     arguments = ["--dataset", "mine", "--data-dir", log_folder.parent, "--results-dir", tmp_path / "results"]
     assert cli.main(["sweep", "collapse", *map(str, arguments)]) == 1
-    assert capsys.readouterr().err == f"paper-code: {path}: format 2, expected 1; prepare the log again\n"
+    assert (
+        capsys.readouterr().err
+        == f"paper-code: {path}: format 3, expected 2; prepare the log again from the raw file\n"
+    )
     assert executed == []
 
 

@@ -19,10 +19,26 @@ def page(tmp_path) -> Page:
 
 
 def test_the_command_is_the_notebook_with_its_parameters(page):
-    expected = "papermill -p dataset criteo_like -p profile laptop -p seeds 0,1,2,3,4 book/fig02_collapse.ipynb"
+    expected = "papermill -p dataset criteo_like -p profile laptop book/fig02_collapse.ipynb"
     assert page.command.startswith(expected)
     other = Page("x", "criteo", "paper", "3,4", "cuda:1", "", "")
     assert "-p dataset criteo -p profile paper -p seeds 3,4 -p device cuda:1 book/x.ipynb" in other.command
+
+
+@pytest.mark.parametrize("name", ["dataset", "profile", "device", "results_dir", "figures_dir"])
+@pytest.mark.parametrize("value", [2014, 1.5, True, None])
+def test_a_parameter_that_papermill_made_a_number_of_is_named(name, value):
+    given = {"dataset": "criteo_like", "profile": "laptop", "device": "auto", "results_dir": "r", "figures_dir": "f"}
+    with pytest.raises(ValueError, match=rf"{name}={value}: is a .*, expected text; .*papermill -r {name}"):
+        Page("fig02_collapse", seeds=None, **given | {name: value})
+
+
+@pytest.mark.parametrize("value", [2014, 1.5, True, None])
+def test_notebooks_without_a_page_name_it_as_well(value):
+    with pytest.raises(ValueError, match=rf"dataset={value}: is a .*, expected text"):
+        records_of("collapse", value)
+    with pytest.raises(ValueError, match=rf"folder={value}: is a .*, expected text"):
+        records_of("collapse", "criteo_like", results_dir=value)
 
 
 def test_the_records_are_those_of_the_page_and_of_a_log_that_is_named(page):

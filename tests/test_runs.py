@@ -13,6 +13,7 @@ import torch
 from paper_code import runs
 from paper_code.data import SYNTHETIC_LOGS, ClickLog, Field
 from paper_code.data.click_log import replaced_folder, split_rows, write_description
+from paper_code.measurement import summary
 from paper_code.models import build_model, model_options
 from paper_code.regularizers import RegularizerConfig
 from paper_code.runs import DataConfig, RunConfig, RunRecord, RunStore, data_config, execute, load_data, read_record
@@ -20,7 +21,7 @@ from paper_code.spectra import information_abundance, information_abundance_of, 
 from paper_code.training import TrainingConfig, fit
 
 LAPTOP_RUN = RunConfig(
-    data=DataConfig("criteo_like", 0, 400_000, 200_000),
+    data=DataConfig("criteo_like", 0, 400_000, 200_000, generator=None),
     model="dcnv2",
     embedding_size=100,
     num_sets=1,
@@ -64,7 +65,8 @@ def run(request, records):
 
 def any_record(config: RunConfig) -> RunRecord:
     scores = {"test_auc": 0.75, "test_log_loss": 0.5, "best_epoch": 1}
-    return RunRecord(config.to_json(), [{"name": "ad", "cardinality": 3}], 10, scores, [], {}, {"commit": None})
+    fields, provenance = [{"name": "ad", "cardinality": 3}], {"commit": None}
+    return RunRecord(config.to_json(), fields, 10, scores, [], {}, provenance, [0.75])
 
 
 def save_log(folder, clicks=0.5, **source) -> None:
@@ -85,6 +87,17 @@ def test_the_hash_of_a_config_stays_what_it_is():
     assert LAPTOP_RUN.hash == "e078c3eabcc962f4"
 
 
+UNSET = {"embedding_weight_decay": 1e-6, "averaging": 0.9, "looks_per_epoch": 3, "measured_epoch": 3, "dropout_seed": 3}
+UNSET_OF_DATA = {
+    "noise": 1.0,
+    "patterns": 5,
+    "latent_size": 24,
+    "vocabulary": "all",
+    "fingerprint": "ab",
+    "generator": 2,
+}
+
+
 def changes_of(value) -> list:
     """The value with each of its fields but the model changed in turn, fields of fields too."""
     if isinstance(value, dict):
@@ -97,7 +110,7 @@ def changes_of(value) -> list:
             for changed in changes_of(getattr(value, field.name))
         ]
     if value is None:
-        return ["0123456789abcdef"]
+        return []
     if isinstance(value, str):
         return [value + "2"]
     if isinstance(value, tuple):
@@ -107,7 +120,13 @@ def changes_of(value) -> list:
 
 def test_the_hash_changes_with_every_field():
     other_model = dataclasses.replace(LAPTOP_RUN, model="dnn", options={"hidden": (64, 64)})
-    hashes = [config.hash for config in [LAPTOP_RUN, other_model, *changes_of(LAPTOP_RUN)]]
+    data, training = LAPTOP_RUN.data, LAPTOP_RUN.training
+    given = [
+        *(dataclasses.replace(LAPTOP_RUN, data=dataclasses.replace(data, **{k: v})) for k, v in UNSET_OF_DATA.items()),
+        *(dataclasses.replace(LAPTOP_RUN, training=dataclasses.replace(training, **{k: v})) for k, v in UNSET.items()),
+    ]
+    assert {*UNSET} == {field.name for field in dataclasses.fields(training) if getattr(training, field.name) is None}
+    hashes = [config.hash for config in [LAPTOP_RUN, other_model, *changes_of(LAPTOP_RUN), *given]]
     assert len(hashes) > 20
     assert len(set(hashes)) == len(hashes)
 
@@ -115,7 +134,8 @@ def test_the_hash_changes_with_every_field():
 def test_options_not_given_have_the_papers_values():
     config = dataclasses.replace(LAPTOP_RUN, options={})
     papers = {"hidden": (400, 400), "dropout": 0.2, "cross_layers": 4}
-    off = {"block_scales": False, "shared_interaction": False, "ensemble": False, "embedding_std": None}
+    off = {"block_scales": False, "shared_interaction": False, "ensemble": False}
+    off |= {"embedding_std": None, "groups": None}
     assert config.options == papers | off
     given = dataclasses.replace(LAPTOP_RUN, options={"cross_layers": 4, "dropout": 0.2, "hidden": (400, 400)})
     assert given.hash == config.hash
@@ -160,7 +180,7 @@ def test_the_config_as_json_says_everything_but_what_is_unset():
 def test_an_unknown_model_or_option_is_named():
     with pytest.raises(ValueError, match=r"deepfm.*dnn, ipnn"):
         dataclasses.replace(LAPTOP_RUN, model="deepfm")
-    with pytest.raises(ValueError, match=r"dnn has no option .*cross_layers; its options are hidden, dropout"):
+    with pytest.raises(ValueError, match=r"dnn has no option .*cross_layers, groups; its options are hidden, dropout"):
         dataclasses.replace(LAPTOP_RUN, model="dnn")
 
 
@@ -209,12 +229,12 @@ def test_a_file_that_is_no_record_is_named(tmp_path, text):
         store.get(LAPTOP_RUN)
 
 
-@pytest.mark.parametrize("schema", [0, 2, "1", None])
+@pytest.mark.parametrize("schema", [0, 3, "1", None])
 def test_a_record_of_another_schema_is_named(tmp_path, schema):
     store = RunStore(tmp_path)
     path = store.put(LAPTOP_RUN, any_record(LAPTOP_RUN))
     path.write_text(json.dumps(json.loads(path.read_text()) | {"schema": schema}))
-    with pytest.raises(ValueError, match=f"{re.escape(str(path))}: .*schema {schema!r}, expected 1"):
+    with pytest.raises(ValueError, match=f"{re.escape(str(path))}: .*schema {schema!r}, expected 2"):
         store.get(LAPTOP_RUN)
 
 
@@ -271,15 +291,19 @@ def test_a_later_record_takes_the_place_of_an_earlier_one(tmp_path):
 
 def test_the_record_says_what_was_run_and_what_came_of_it(run):
     config, record, model, result, log = run
-    assert record.schema == 1
+    assert record.schema == 2
     assert record.config == config.to_json()
     assert record.fields == [{"name": field.name, "cardinality": field.cardinality} for field in log.fields]
     assert record.parameters == sum(p.numel() for p in model.parameters())
     assert record.scores == {
         "test_auc": result.test_auc,
         "test_log_loss": result.test_log_loss,
+        "best_look": result.best_look,
         "best_epoch": result.best_epoch,
     }
+    assert record.looks == result.looks
+    assert record.moments.keys() == {"initial", "best"}
+    assert sum(record.parameters_by_part.values()) == record.parameters
     assert len(record.epochs) == len(result.epochs) == 2
     for epoch, expected in zip(record.epochs, result.epochs, strict=True):
         assert epoch["training_loss"] == expected.training_loss
@@ -436,18 +460,18 @@ def test_an_unknown_data_set_is_told_which_there_are(tmp_path):
 
 
 def test_a_run_on_an_encoded_log(tmp_path):
-    """Split 8:1:1 with the paper's seed 0, whatever the seed of the run; fingerprint and rows are the log's own."""
+    """Split 8:1:1 by the seed; fingerprint and rows are the log's own."""
     save_log(tmp_path / "mine", sha256="ab")
     data = data_config("mine", 7, 10, 10, tmp_path)
-    assert (data.seed, data.rows, data.test_rows) == (0, 400, None)
+    assert (data.seed, data.rows, data.test_rows) == (7, 400, None)
     assert re.fullmatch("[0-9a-f]{16}", data.fingerprint)
     config = RunConfig(data, "dnn", 2, 1, 7, {"hidden": (4,)}, TrainingConfig(batch_size=64, max_epochs=1))
     record = execute(config, "cpu", threads=1, data_folder=tmp_path)
-    assert record.config["data"] == {"name": "mine", "seed": 0, "rows": 400, "fingerprint": data.fingerprint}
+    assert record.config["data"] == {"name": "mine", "seed": 7, "rows": 400, "fingerprint": data.fingerprint}
     assert [field["name"] for field in record.fields] == ["a", "b", "c"]
     model = build_model("dnn", [5, 5, 5], 2, 1, 7, hidden=(4,))
     log = load_data(data, tmp_path)
-    expected = fit(model, log, split_rows(400, 0), config.training, seed=7, device="cpu")
+    expected = fit(model, log, split_rows(400, 7), config.training, seed=7, device="cpu")
     assert record.scores["test_auc"] == expected.test_auc
 
 
@@ -469,3 +493,99 @@ def test_a_run_leaves_the_next_one_alone(records):
     execute(tiny_config(), "cpu", threads=1)
     assert np.array_equal(log.ids, before[0])
     assert np.array_equal(log.labels, before[1])
+
+
+# The regime
+
+
+def regime_config(model="dcnv2", num_sets=2, **changes) -> RunConfig:
+    training = TrainingConfig(
+        batch_size=256, max_epochs=2, looks_per_epoch=3, averaging=0.9, measured_epoch=1, embedding_weight_decay=1e-4
+    )
+    data = DataConfig("criteo_like", 0, 3_000, 1_000)
+    options = {"hidden": (8, 8)}
+    return dataclasses.replace(RunConfig(data, model, K, num_sets, 0, options, training), **changes)
+
+
+@pytest.fixture(scope="module")
+def of_regime() -> RunRecord:
+    return execute(regime_config(interaction_cost=True), "cpu", threads=1)
+
+
+def test_a_record_has_every_moment_averaged_and_raw(of_regime):
+    assert of_regime.moments.keys() == {"initial", "best", "raw_best", "equal", "raw_equal"}
+    for name, moment in of_regime.moments.items():
+        assert len(moment["information_abundance"]) == len(of_regime.fields)
+        assert ("test_auc" in moment) == name.endswith("equal")
+    assert of_regime.moments["best"] != of_regime.moments["raw_best"]
+    assert of_regime.scores["raw_test_auc"] != of_regime.scores["test_auc"]
+    assert all("raw_validation_auc" in epoch for epoch in of_regime.epochs)
+    assert len(of_regime.looks) > len(of_regime.epochs)
+
+
+def test_the_initial_moment_is_that_of_the_model_as_built(of_regime):
+    config = regime_config()
+    log = load_data(config.data)
+    model = build_model("dcnv2", log.cardinalities, K, 2, 0, **config.options)
+    assert of_regime.moments["initial"] == summary(model)
+
+
+def test_what_an_interaction_is_worth_is_the_difference_of_two_refits(of_regime):
+    """By hand: train, set the cross layers to the identity and freeze them, train all else for an epoch."""
+    config = regime_config()
+    torch.set_num_threads(1)
+    log = load_data(config.data)
+    model = build_model("dcnv2", log.cardinalities, K, 2, 0, **config.options)
+    fit(model, log, log.split(0), config.training, seed=0, device="cpu")
+    aucs = []
+    for off in (False, True):
+        refitted = copy.deepcopy(model)
+        if off:
+            for parameter in refitted.interaction.parameters():
+                torch.nn.init.zeros_(parameter).requires_grad_(False)
+        once = dataclasses.replace(config.training, max_epochs=1, looks_per_epoch=None, measured_epoch=None)
+        aucs.append(fit(refitted, log, log.split(0), once, seed=0, device="cpu").test_auc)
+    assert of_regime.scores["interaction_cost"] == pytest.approx(aucs[0] - aucs[1], abs=1e-12)
+
+
+def test_the_cost_of_the_interaction_leaves_all_else_as_it_is(of_regime):
+    without = execute(regime_config(), "cpu", threads=1)
+    assert "interaction_cost" not in without.scores
+    for part in ("spectra", "moments", "looks", "parameters_by_part"):
+        assert getattr(without, part) == getattr(of_regime, part)
+    assert without.hash != of_regime.hash
+
+
+def test_permuted_labels_are_the_same_clicks_in_another_order():
+    data = DataConfig("criteo_like", 3, 3_000, 1_000)
+    log, permuted = load_data(data), load_data(dataclasses.replace(data, permuted=True))
+    assert np.array_equal(log.ids, permuted.ids)
+    assert log.labels.sum() == permuted.labels.sum()
+    assert 0.3 < (log.labels != permuted.labels).mean() < 0.5  # 2 p (1 - p) for a click rate of 0.26
+    again = load_data.__wrapped__(dataclasses.replace(data, permuted=True))
+    assert np.array_equal(permuted.labels, again.labels)
+
+
+def test_a_log_of_the_first_generator_is_only_in_records():
+    with pytest.raises(ValueError, match=r"criteo_like of generator 1: expected 2; .* only records"):
+        load_data(DataConfig("criteo_like", 0, 3_000, 1_000, generator=None))
+    assert DataConfig("mine", 0, 100).generator is None
+
+
+def test_a_record_of_the_first_regime_is_read_with_one_look_an_epoch(tmp_path, records):
+    values = dataclasses.asdict(records["dnn"])
+    for name in ("looks", "moments", "parameters_by_part"):
+        del values[name]
+    del values["scores"]["best_look"]
+    path = tmp_path / f"{records['dnn'].hash}.json"
+    path.write_text(json.dumps(values | {"schema": 1}))
+    found = read_record(path)
+    assert found.looks == [epoch["validation_auc"] for epoch in found.epochs] == records["dnn"].looks
+    assert found.scores == records["dnn"].scores
+
+
+def test_a_record_of_ten_sets_takes_less_than_60_kilobytes(tmp_path):
+    """The largest of the book: DCNv2 with ten sets on the 14 fields of criteo_like."""
+    config = regime_config(num_sets=10, embedding_size=10)
+    path = RunStore(tmp_path).put(config, execute(config, "cpu", threads=1))
+    assert path.stat().st_size < 60_000

@@ -39,9 +39,9 @@ def small_model(seed=0, dropout=0.2):
     return build_model("dcnv2", CARDINALITIES, 4, 2, seed, hidden=(8, 8), cross_layers=1, dropout=dropout)
 
 
-def run(model, log, *, seed=0, after_epoch=None, split=SPLIT, **config):
+def run(model, log, *, seed=0, after_epoch=None, measure=None, split=SPLIT, **config):
     config = TrainingConfig(**{"batch_size": 64, "max_epochs": 4} | config)
-    return fit(model, log, split, config, seed=seed, device="cpu", after_epoch=after_epoch)
+    return fit(model, log, split, config, seed=seed, device="cpu", after_epoch=after_epoch, measure=measure)
 
 
 def equal_weights(first, second) -> bool:
@@ -518,3 +518,151 @@ def test_a_gpu_beyond_the_last_is_named(monkeypatch):
 def test_another_kind_of_device_that_is_not_there_is_named():
     with pytest.raises(ValueError, match="device 'mps'"):
         find_device("mps")
+
+
+# The regime: several looks an epoch, the average of the weights, two weight decays
+
+
+def test_patience_is_counted_in_epochs_worth_of_looks(log, monkeypatch):
+    """Four looks an epoch and patience one: it stops at the fourth look in a row without a new best, in mid-epoch."""
+    aucs = [0.6, 0.61, 0.7, 0.5, 0.5, 0.5, 0.69]
+    with_validation_aucs(monkeypatch, [*aucs, 0.9])
+    found = run(small_model(), log, patience=1, looks_per_epoch=4, max_epochs=9)
+    assert found.looks == aucs
+    assert (found.best_look, found.best_epoch) == (3, 1)
+    assert len(found.epochs) == 1  # the second is not whole
+    assert found.epochs[0].validation_auc == 0.5
+
+
+def test_the_model_is_left_as_it_was_at_its_best_look(log):
+    model = small_model()
+    found = run(model, log, learning_rate=0.03, looks_per_epoch=3, max_epochs=4, patience=4)
+    assert len(found.looks) == 12
+    assert found.best_look == 1 + int(np.argmax(found.looks))
+    with torch.no_grad():
+        logits = model.eval()(torch.from_numpy(log.ids[SPLIT.validation])).numpy()
+    assert scores(log.labels[SPLIT.validation], logits)[0] == max(found.looks)
+
+
+def test_looks_train_the_same_steps(log):
+    models = [small_model() for _ in range(2)]
+    fits = [run(m, log, looks_per_epoch=n, max_epochs=2) for m, n in zip(models, (None, 5), strict=True)]
+    assert fits[0].epochs[1].training_loss == fits[1].epochs[1].training_loss
+    assert (len(fits[0].looks), len(fits[1].looks)) == (2, 10)
+    assert fits[1].looks[4::5] == fits[0].looks
+
+
+def test_there_are_no_more_looks_than_batches(log):
+    found = run(small_model(), log, looks_per_epoch=100, batch_size=300, max_epochs=2, patience=2)
+    assert len(found.looks) == 2 * math.ceil(len(SPLIT.train) / 300)
+
+
+def test_every_run_is_trained_to_its_measured_epoch(log, monkeypatch):
+    with_validation_aucs(monkeypatch, [0.7, 0.6, 0.5, 0.4])
+    found = run(small_model(), log, patience=1, measured_epoch=4, max_epochs=9)
+    assert len(found.epochs) == 4
+    assert found.best_epoch == 1
+
+
+def test_what_is_measured_at_equal_epochs_is_the_model_then(log):
+    after, model = [], small_model()
+    found = run(
+        model,
+        log,
+        averaging=0.9,
+        measured_epoch=2,
+        max_epochs=3,
+        patience=3,
+        measure=lambda trained: {"norm": trained.embedding.weight.norm().item()},
+        after_epoch=lambda scored: after.append(scored.embedding.weight.norm().item()) or {},
+    )
+    assert found.measured["norm"] == after[1]
+    assert found.measured["raw"]["norm"] != after[1]
+    assert 0 < found.measured["test_auc"] != found.measured["raw"]["test_auc"]
+
+
+def test_the_average_is_scored_and_the_raw_weights_are_kept(log):
+    """The averaged weights recomputed from those after every step, one look at the end."""
+    model, seen = small_model(dropout=0.0), []
+
+    class Watched(training.WeightAverage):
+        def update(self):
+            super().update()
+            seen.append(model.embedding.weight.detach().clone())
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(training, "WeightAverage", Watched)
+        found = run(model, log, averaging=0.8, max_epochs=1)
+    weights = torch.tensor([0.8**age for age in reversed(range(len(seen)))])
+    expected = (torch.stack(seen) * weights[:, None, None]).sum(dim=0) / weights.sum()
+    torch.testing.assert_close(model.embedding.weight.detach(), expected, rtol=1e-5, atol=1e-7)
+    assert torch.equal(found.raw_weights["embedding.weight"], seen[-1])
+    assert found.raw_test_auc != found.test_auc
+    assert found.epochs[0].raw_validation_auc != found.epochs[0].validation_auc
+    plain = run(small_model(), log, max_epochs=1)
+    assert (plain.raw_test_auc, plain.raw_weights, plain.epochs[0].raw_validation_auc) == (None, None, None)
+
+
+def test_embeddings_have_a_weight_decay_of_their_own(log):
+    """Of FM: the table and the linear terms per value, not its constant; against one optimizer for each part."""
+    for decays in ((0.1, 0.0), (0.0, 0.1)):
+        model, by_hand = (build_model("fm", CARDINALITIES, 4) for _ in range(2))
+        run(model, log, max_epochs=2, weight_decay=decays[0], embedding_weight_decay=decays[1])
+        tables = [by_hand.embedding.weight, by_hand.linear_terms.weight]
+        optimizers = [
+            torch.optim.Adam(tables, lr=1e-3, weight_decay=decays[1]),
+            torch.optim.Adam([by_hand.linear_terms.bias], lr=1e-3, weight_decay=decays[0]),
+        ]
+        for _ in range(2):
+            for rows in torch.from_numpy(SPLIT.train).split(64):
+                loss = F.binary_cross_entropy_with_logits(
+                    by_hand(torch.from_numpy(log.ids)[rows]), torch.from_numpy(log.labels)[rows].float()
+                )
+                by_hand.zero_grad()
+                loss.backward()
+                for optimizer in optimizers:
+                    optimizer.step()
+        for ours, expected in zip(model.parameters(), by_hand.parameters(), strict=True):
+            torch.testing.assert_close(ours, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_the_dropout_seed_changes_dropout_alone(log):
+    models = [small_model() for _ in range(3)]
+    for model, dropout_seed in zip(models, (None, 0, 1), strict=True):
+        run(model, log, dropout_seed=dropout_seed, shuffle=True, max_epochs=1)
+    assert equal_weights(models[0], models[1])  # the run's seed is 0
+    assert not equal_weights(models[0], models[2])
+    without = [small_model(dropout=0.0) for _ in range(2)]
+    for model, dropout_seed in zip(without, (None, 1), strict=True):
+        run(model, log, dropout_seed=dropout_seed, shuffle=True, max_epochs=1)
+    assert equal_weights(*without)
+
+
+def test_refitting_trains_all_but_what_is_frozen_for_one_epoch(log):
+    model = small_model()
+    run(model, log, max_epochs=1)
+    before = copy.deepcopy(model)
+    before.switch_off_interaction()
+    refitted = copy.deepcopy(before)
+    config = TrainingConfig(batch_size=64, max_epochs=9, looks_per_epoch=3, averaging=0.9, measured_epoch=2)
+    auc = training.refitted_auc(refitted, log, SPLIT, config, seed=0, device="cpu")
+    assert 0 < auc < 1
+    for (name, new), old in zip(refitted.named_parameters(), before.parameters(), strict=True):
+        assert torch.equal(new, old) == name.startswith("interaction."), name
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"looks_per_epoch": 0},
+        {"averaging": 1.0},
+        {"averaging": -0.1},
+        {"embedding_weight_decay": -1e-6},
+        {"embedding_weight_decay": math.nan},
+        {"measured_epoch": 0},
+    ],
+)
+def test_settings_of_the_regime_that_make_no_sense_are_named(changes):
+    (name,) = changes
+    with pytest.raises(ValueError, match=f"{name} is .*expected"):
+        TrainingConfig(**changes)

@@ -59,9 +59,9 @@ from paper_code.experiments import (
     PROFILES,
     RESULTS_FOLDER,
     find,
-    seeds_of,
     stored_records,
     toy_results,
+    toy_seeds,
     trials,
 )
 from paper_code.runs import RunRecord
@@ -202,7 +202,7 @@ def ledger(
     """Every claim, gated and corrected; see `Ledger`. The toy experiment and Appendix B are computed anew."""
     of_no_log = [
         toy_claim(*toy_results(profile, seeds)),
-        appendix_b_claim(appendix_b_table(seeds_of(profile, seeds))),
+        appendix_b_claim(appendix_b_table(toy_seeds(profile, seeds))),
     ]
     return of_no_log + Ledger(datasets, profile, seeds, results_dir).claims()
 

@@ -3,8 +3,10 @@
 from paper_code.data.avazu import prepare_avazu
 from paper_code.data.click_log import ClickLog, Field, Split, load_click_log, split_rows
 from paper_code.data.criteo import prepare_criteo
+from paper_code.data.frappe import prepare_frappe
 from paper_code.data.movielens import prepare_movielens
 from paper_code.data.synthetic import avazu_like, criteo_like
+from paper_code.data.table import prepare_table
 
 SYNTHETIC_LOGS = {"criteo_like": criteo_like, "avazu_like": avazu_like}
 
@@ -18,6 +20,8 @@ __all__ = [
     "load_click_log",
     "prepare_avazu",
     "prepare_criteo",
+    "prepare_frappe",
     "prepare_movielens",
+    "prepare_table",
     "split_rows",
 ]

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 KEYS = {"name": str, "rows": int, "test_rows": int, "threshold": int, "source": dict, "fields": list}
 ROWS_AT_ONCE = 1 << 14
 
@@ -148,7 +148,7 @@ def replaced_folder(folder: Path) -> Iterator[Path]:
     It lies in a hidden folder beside `folder`, which is locked while it is filled. What a killed process has left there
     is removed by the next one that fills `folder`.
     """
-    folder = Path(folder)
+    folder = Path(folder).resolve()  # a symbolic link is followed, not replaced
     remove_leftovers(folder)
     if folder.exists() and not (folder / "log.json").is_file():
         raise FileExistsError(f"{folder}: exists and is not an encoded click log; it is left as it is, choose another")
@@ -216,7 +216,10 @@ def load_click_log(folder: str | Path) -> ClickLog:
         raise ValueError(f"{path}: not valid JSON ({error}); prepare the log again") from None
     found = description.get("format") if isinstance(description, dict) else None
     if found != FORMAT_VERSION:
-        raise ValueError(f"{path}: format {found!r}, expected {FORMAT_VERSION}; prepare the log again")
+        old = ", whose encoding of Criteo's integers was wrong and is corrected" if found == 1 else ""
+        raise ValueError(
+            f"{path}: format {found!r}{old}, expected {FORMAT_VERSION}; prepare the log again from the raw file"
+        )
     if missing := [key for key in KEYS if key not in description]:
         raise ValueError(f"{path}: {', '.join(missing)} missing; prepare the log again")
     for key, kind in KEYS.items():

@@ -16,8 +16,8 @@ def prepare_criteo(
 ) -> PreparedLog:
     """Encode Criteo's raw log: the label, I1 to I13 and C1 to C26 of each line, tab separated, without a header.
 
-    An integer v > 2 becomes floor(ln(v)^2) and v <= 2 stays itself, negative ones too; by this rule, taken literally,
-    distinct integers can share a token, as 1 and 3 do. A missing integer is a value of its own, and so is an empty
-    category. The other options, the output and the errors are those of `prepare_log`.
+    An integer v > 2 becomes floor(ln(v)^2), which is 1 or more, and v <= 2 becomes v - 2: 2, 1, 0 and -1 are 0, -1, -2
+    and -3 and share nothing with the larger ones, as in the released code. A missing integer is a value of its own, and
+    so is an empty category. The other options, the output and the errors are those of `prepare_log`.
     """
     return prepare_log(path, folder, CRITEO, name=name, threshold=threshold, **options)

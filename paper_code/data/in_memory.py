@@ -1,5 +1,6 @@
 """Logs small enough to be encoded in memory: read the files of an archive, encode a table of values."""
 
+import errno
 import hashlib
 import zipfile
 import zlib
@@ -37,7 +38,9 @@ def read_members(path: Path, names: tuple[str, ...]) -> dict[str, bytes]:
                 if found[name][0].file_size > LARGEST_MEMBER:
                     raise ValueError(f"{path}: {name} has more than {LARGEST_MEMBER} bytes: unpack the archive first")
             return {name: archive.read(found[name][0]) for name in names}
-    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError, OSError) as error:
+        if isinstance(error, OSError) and error.errno != errno.EINVAL:  # that of a place before the file's beginning
+            raise
         raise ValueError(f"{path}: a broken or encrypted zip archive ({error}); download it again") from None
 
 
@@ -55,6 +58,34 @@ def sha256_of(members: dict[str, bytes]) -> str:
     for data in members.values():
         digest.update(data)
     return digest.hexdigest()
+
+
+def read_table(
+    path: Path, name: str, text: str, separator: str, columns: tuple[str, ...] | None = None
+) -> pl.DataFrame:
+    """The columns, as text, of the member `name` of `path`: a row a line; None: line 1 names them.
+
+    The column "line" has the numbers of the lines, from 1. Raises ValueError, which names it, for a line of another
+    number of columns.
+    """
+    lines = pl.DataFrame({"text": text.replace("\r\n", "\n").removesuffix("\n").split("\n")}).with_row_index("line", 1)
+    if columns is None:
+        columns = lines["text"][0].split(separator)
+        lines = lines.slice(1)
+        if repeated := sorted({column for column in columns if columns.count(column) > 1}):
+            raise ValueError(f"{path}: {name}: line 1: found several columns {', '.join(repeated)}, expected one each")
+    table = lines.with_columns(values=pl.col("text").str.split(separator))
+    wrong = pl.col("values").list.len() != len(columns)
+    refuse(path, name, table, "text", wrong, f"{len(columns)} columns separated by {separator!r}")
+    return table.select("line", *(pl.col("values").list.get(i).alias(column) for i, column in enumerate(columns)))
+
+
+def refuse(path: Path, name: str, table: pl.DataFrame, column: str, wrong: pl.Expr, expected: str) -> None:
+    """Raises ValueError, which names the first line that is `wrong` and shows its `column`, if there is one."""
+    found = table.filter(wrong).head(1)
+    if len(found):
+        value = found[column][0]
+        raise ValueError(f"{path}: {name}: line {found['line'][0]}: found {value[:60]!r}, expected {expected}")
 
 
 def encode_frame(values: pl.DataFrame) -> tuple[tuple[Field, ...], np.ndarray]:

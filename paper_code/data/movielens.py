@@ -5,7 +5,15 @@ from pathlib import Path
 import polars as pl
 
 from paper_code.data.click_log import ClickLog, write_log
-from paper_code.data.in_memory import check_both_classes, check_outside, encode_frame, read_members, sha256_of
+from paper_code.data.in_memory import (
+    check_both_classes,
+    check_outside,
+    encode_frame,
+    read_members,
+    read_table,
+    refuse,
+    sha256_of,
+)
 
 COLUMNS = {
     "ratings.dat": ("user", "movie", "rating", "time"),
@@ -34,7 +42,9 @@ def prepare_movielens(
     path, folder = Path(path), Path(folder)
     check_outside(path, folder)
     members = read_members(path, tuple(COLUMNS))
-    ratings, users, movies = (read_table(path, name, data) for name, data in members.items())
+    ratings, users, movies = (
+        read_table(path, name, members[name].decode("latin-1"), "::", columns) for name, columns in COLUMNS.items()
+    )
     movies = movies.with_columns(year=pl.col("title").str.extract(r"\((\d{4})\)\s*$"))
     refuse(path, "ratings.dat", ratings, "rating", ~pl.col("rating").is_in(list("12345")), "a rating from 1 to 5")
     refuse(path, "movies.dat", movies, "title", pl.col("year").is_null(), "a title that ends with its year, (1995)")
@@ -43,27 +53,9 @@ def prepare_movielens(
         refuse(path, "ratings.dat", ratings, key, ~pl.col(key).is_in(table[key].implode()), f"a {key} of {file}")
     rows = ratings.filter(pl.col("rating") != "3")
     for table, key in ((users, "user"), (movies, "movie")):
-        rows = rows.join(table, on=key, how="left", maintain_order="left")
+        rows = rows.join(table.drop("line"), on=key, how="left", maintain_order="left")
     labels = rows.select(pl.col("rating").is_in(["4", "5"]).cast(pl.UInt8)).to_series().to_numpy()
     check_both_classes(labels, path)
     fields, ids = encode_frame(rows.select(field for field in FIELDS if not (without_ids and field in IDS)))
     source = {"file": path.name, "sha256": sha256_of(members), "without_ids": without_ids}
     return write_log(folder, ClickLog(name, fields, ids, labels, 1, source))
-
-
-def read_table(path: Path, name: str, data: bytes) -> pl.DataFrame:
-    """The columns of one of the files, as text: a row a line, `::` between two columns, Latin-1."""
-    lines = data.decode("latin-1").replace("\r\n", "\n").removesuffix("\n").split("\n")
-    columns = COLUMNS[name]
-    table = pl.DataFrame({"line": lines}).with_columns(values=pl.col("line").str.split("::"))
-    wrong = pl.col("values").list.len() != len(columns)
-    refuse(path, name, table, "line", wrong, f"{len(columns)} columns separated by '::'")
-    return table.select(pl.col("values").list.get(i).alias(column) for i, column in enumerate(columns))
-
-
-def refuse(path: Path, name: str, table: pl.DataFrame, column: str, wrong: pl.Expr, expected: str) -> None:
-    """Raises ValueError, which names the first line that is `wrong` and shows its `column`, if there is one."""
-    found = table.with_row_index("number", 1).filter(wrong).head(1)
-    if len(found):
-        value = found[column][0]
-        raise ValueError(f"{path}: {name}: line {found['number'][0]}: found {value[:60]!r}, expected {expected}")

@@ -1,8 +1,8 @@
 """Seeded synthetic click logs that imitate what makes Criteo and Avazu special.
 
-Heavy-tailed ids, fields that are coarser copies of one another, cardinalities from 5 to 6,200, rare values, and a
-label that needs interactions. The book's page "The synthetic logs" is the data card; nothing here was chosen to make
-a claim of the paper come out.
+Heavy-tailed ids, fields that are coarser copies of one another, cardinalities from 5 to 6,200, values that are read
+seldom, and a label that needs interactions. The book's page "The synthetic logs" is the data card; nothing here was
+chosen to make a claim of the paper come out.
 
 Entities are sized so that 200,000 rows to train and validate on give as many rows per value, rows over the sum of
 cardinalities, as the logs imitated: 42 for Criteo, 20 for Avazu. Seeds 0 to 9 have 42.0 to 42.1 and 20.1, and twice

@@ -2,6 +2,8 @@
 
 import inspect
 from collections.abc import Sequence
+from functools import cache
+from types import MappingProxyType
 from typing import NamedTuple
 
 import torch
@@ -60,10 +62,11 @@ def base_embedding_size(name: str, num_fields: int) -> int:
     return MODELS[name].base_size * (num_fields - 1 if name == "ffm" else 1)
 
 
-def keyword_options(part: type[nn.Module]) -> dict:
+@cache
+def keyword_options(part: type[nn.Module]) -> MappingProxyType:
     """The keyword-only arguments of a class with their defaults."""
     parameters = inspect.signature(part).parameters.values()
-    return {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
+    return MappingProxyType({p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY})
 
 
 def model_options(name: str) -> dict:

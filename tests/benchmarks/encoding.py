@@ -172,7 +172,7 @@ def rows_of_tokens(path: Path) -> Iterator[list[str]]:
             for i in range(len(CRITEO.integer_fields)):
                 if values[i]:
                     value = int(values[i])
-                    values[i] = str(math.floor(math.log(value) ** 2) if value > 2 else value)
+                    values[i] = str(math.floor(math.log(value) ** 2) if value > 2 else value - 2)
             yield values
 
 

@@ -110,6 +110,8 @@ MEASURED = [
     "benchmark_epoch",
     "faults_killing",
     "faults_fuzz",
+    "likeness",
+    "likeness_fields",
 ]
 TABLES = ["table1_criteo_like", "table1_avazu_like", "table2", "table3", "table4"]
 # by the notebooks at their defaults, but for the real rows
@@ -230,7 +232,7 @@ def test_a_wrong_parameter_value_is_named_before_any_training(tmp_path):
             "scalability",
             "criteo_like",
             "huge",
-        ): "profile 'huge' does not exist; expected one of smoke, laptop, desktop, paper",
+        ): "profile 'huge' does not exist; expected one of smoke, laptop, paper, first",
         ("scalability", "criteo_like", "smoke", "a"): "seeds=.* expected whole numbers",
         ("scalability", "criteo_like", "smoke", None, "gpu"): "device 'gpu' does not exist; expected auto",
     }.items():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from paper_code.data.avazu import AVAZU, prepare_avazu
-from paper_code.data.encoding import MalformedLogError
+from paper_code.data.raw import MalformedLogError
 
 COLUMNS = [AVAZU.label, *AVAZU.fields]
 
@@ -32,18 +32,20 @@ def test_columns_are_found_by_name_in_any_order_among_others(tmp_path):
 @pytest.mark.parametrize("on_bad_lines", ["error", "skip"])
 def test_a_missing_column_is_named(tmp_path, column, on_bad_lines):
     path = write(tmp_path / "raw", [name for name in COLUMNS if name != column])
-    with pytest.raises(MalformedLogError, match=f"raw: line 1: found 0 columns named '{column}', expected a header"):
+    with pytest.raises(
+        MalformedLogError, match=f"raw: line 1: found the header .* not name {column}, expected a header"
+    ):
         prepare_avazu(path, tmp_path / "log", on_bad_lines=on_bad_lines)
     assert list(tmp_path.iterdir()) == [path]
 
 
 def test_a_repeated_column_is_named(tmp_path):
-    with pytest.raises(MalformedLogError, match="line 1: found 2 columns named 'hour', expected a header"):
+    with pytest.raises(MalformedLogError, match=r"line 1: found the header .* names hour more than once, expected"):
         prepare_avazu(write(tmp_path / "raw", [*COLUMNS, "hour"]), tmp_path / "log")
 
 
 def test_a_header_that_is_not_text_is_refused(tmp_path):
-    (tmp_path / "raw").write_bytes(b"\xff\xfe\0\n0\n")
+    (tmp_path / "raw").write_bytes(b"\xff\xfd\0\n0\n")
     with pytest.raises(MalformedLogError, match=r"line 1: found bytes that are not text .*, expected a header"):
         prepare_avazu(tmp_path / "raw", tmp_path / "log", on_bad_lines="skip")
 

@@ -363,13 +363,32 @@ def test_a_log_comes_back_with_its_split(tmp_path, changes):
     assert set(log.description) - set(small_log().description) == set(changes)
 
 
-@pytest.mark.parametrize("version", [0, 2, "1", None])
+@pytest.mark.parametrize("version", [0, 3, "2", None])
 def test_another_format_is_named(tmp_path, version):
     save(small_log(), tmp_path / "log")
     path = tmp_path / "log" / "log.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"format": version}))
-    with pytest.raises(ValueError, match=rf"format {version!r}, expected 1; prepare the log again"):
+    with pytest.raises(ValueError, match=rf"format {version!r}, expected 2; prepare the log again"):
         load_click_log(tmp_path / "log")
+
+
+def test_a_log_of_the_earlier_encoding_of_criteos_integers_is_refused_with_what_to_do(tmp_path):
+    save(small_log(), tmp_path / "log")
+    path = tmp_path / "log" / "log.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"format": 1}))
+    with pytest.raises(ValueError, match=r"format 1, .*Criteo's integers was wrong .* again from the raw file"):
+        load_click_log(tmp_path / "log")
+
+
+def test_a_symbolic_link_where_the_log_goes_is_followed(tmp_path):
+    (tmp_path / "far").mkdir()
+    save(small_log(), tmp_path / "far" / "log")
+    for link, target in (("to_log", "far/log"), ("to_nothing", "far/other")):
+        (tmp_path / link).symlink_to(target)
+        save(small_log(), tmp_path / link)
+        assert (tmp_path / link).is_symlink()
+        assert load_click_log(tmp_path / target).rows == small_log().rows
+    assert sorted(path.name for path in (tmp_path / "far").iterdir()) == ["log", "other"]
 
 
 @pytest.mark.parametrize(

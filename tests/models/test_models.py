@@ -395,8 +395,8 @@ def test_the_defaults_are_the_papers():
     further = {
         "ipnn": {"released_form": False},
         "xdeepfm": {"cin_layers": (16, 16)},
-        "dcnv2": {"cross_layers": 4, "block_scales": False},
-        "gdcn": {"cross_layers": 4, "block_scales": False},
+        "dcnv2": {"cross_layers": 4, "block_scales": False, "groups": None},
+        "gdcn": {"cross_layers": 4, "block_scales": False, "groups": None},
         "rankmixer": {"blocks": 2, "expansion": 2},
     }
     for name in MODELS:
@@ -432,3 +432,82 @@ def test_dropout_of_none_and_all(p, expected):
 def test_dropout_does_nothing_in_evaluation():
     x = torch.rand(10)
     assert torch.equal(Dropout(0.5).eval()(x), x)
+
+
+# An interaction that is switched off
+
+
+@pytest.mark.parametrize("name", [name for name in MODELS if name != "dnn"])
+@pytest.mark.parametrize("sets", [1, 2])
+def test_without_its_interaction_fields_meet_in_the_mlp_alone(name, sets):
+    """FM and FFM are then additive in the fields; of the others the interaction's output, FinalMLP's fusion aside,
+    changes with a field as it would if the other fields held anything else."""
+    if MODELS[name].factorization_machine and sets > 1:
+        pytest.skip("has one set")
+    size = 2 * (N - 1) if name == "ffm" else K
+    model = build_model(name, CARDINALITIES, size, sets, seed=1).eval().double()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    model.switch_off_interaction()
+    a, b = (torch.tensor([[row] * N]) for row in (0, 1))
+    if name == "finalmlp":
+        streams = model.interaction(model.embedding(a))
+        expected = model.head.linear(torch.cat([stream.mean(dim=1) for stream in streams], dim=1)).flatten()
+        torch.testing.assert_close(model(a), expected)
+        return
+
+    def out(ids):
+        found = model.interaction(model.embedding(ids))
+        return torch.cat([part.flatten(1) for part in found], dim=1) if isinstance(found, tuple) else found.flatten(1)
+
+    if name == "nfwfm":  # its normalisation is affine in evaluation mode
+        model.interaction.dropout.p = 0.0
+    first = [torch.cat([x[:, :1], y[:, 1:]], dim=1) for x in (a, b) for y in (a, b)]
+    aa, ab, ba, bb = map(out, first)
+    torch.testing.assert_close(aa - ba, ab - bb, rtol=1e-9, atol=1e-12)
+
+
+def test_dnn_has_no_interaction_to_switch_off():
+    with pytest.raises(TypeError, match="no interaction besides its MLP"):
+        build_model("dnn", CARDINALITIES, K).switch_off_interaction()
+
+
+def test_a_cross_network_that_is_switched_off_is_the_identity():
+    model = build_model("dcnv2", CARDINALITIES, K, 2)
+    model.switch_off_interaction()
+    embeddings = torch.randn(5, 2, N, K)
+    assert torch.equal(model.interaction(embeddings), embeddings.flatten(2))
+
+
+# Cross layers in groups
+
+
+def test_cross_layers_in_groups_are_those_of_as_many_sets():
+    """Appendix B: a single embedding of size M K whose projections are block diagonal is M sets of size K."""
+    groups, size = 3, 2
+    single = build_model("dcnv2", CARDINALITIES, groups * size, groups=groups).double()
+    multi = build_model("dcnv2", CARDINALITIES, size, groups).double()
+    multi.interaction.load_state_dict(single.interaction.state_dict())
+    embeddings = torch.randn(7, 1, N, groups * size, dtype=torch.float64)
+    of_sets = embeddings.unflatten(3, (groups, size)).squeeze(1).transpose(1, 2)
+    expected = multi.interaction(of_sets).unflatten(2, (N, size)).transpose(1, 2).flatten(1)
+    torch.testing.assert_close(single.interaction(embeddings).squeeze(1), expected)
+
+
+def test_projections_of_groups_are_block_diagonal():
+    model = build_model("dcnv2", CARDINALITIES, 6, groups=3, cross_layers=1).double()
+    projections = model.interaction.projections()
+    assert projections.shape == (1, N, N, 6, 6)
+    blocks = torch.block_diag(*[torch.ones(2, 2)] * 3).bool()
+    assert (projections[..., ~blocks] == 0).all()
+    assert (projections[..., blocks] != 0).all()
+    x = torch.randn(4, 1, N, 6, dtype=torch.float64)
+    sums = torch.einsum("bik,ijlk->bjl", x[:, 0], projections[0])
+    expected = x[:, 0] * sums + x[:, 0]
+    torch.testing.assert_close(model.interaction(x)[:, 0], expected.flatten(1))
+
+
+def test_groups_divide_the_embedding_size():
+    with pytest.raises(ValueError, match="groups is 4, expected a divisor of the embedding size, 10"):
+        build_model("dcnv2", CARDINALITIES, 10, groups=4)

@@ -1,0 +1,80 @@
+"""The rules by which the regime is chosen, on made-up scores."""
+
+import pandas as pd
+import pytest
+
+from paper_code import choices
+from paper_code.choices import Chooser, chosen_batch, chosen_rate, chosen_width, further_rates
+from paper_code.models import model_options
+from paper_code.runs import RunStore
+
+
+def means(scores: dict) -> pd.Series:
+    return pd.Series(scores)
+
+
+def test_the_smallest_rate_within_the_tolerance_is_chosen():
+    assert chosen_rate(means({1e-3: 0.7496, 2e-3: 0.7500, 4e-3: 0.7490})) == 1e-3
+    assert chosen_rate(means({1e-3: 0.7494, 2e-3: 0.7500, 4e-3: 0.7499})) == 2e-3
+
+
+@pytest.mark.parametrize(
+    ("scores", "further"),
+    [
+        ({1e-3: 0.70, 2e-3: 0.75, 4e-3: 0.74}, []),
+        ({1e-3: 0.75, 2e-3: 0.74, 4e-3: 0.73}, [5e-4]),
+        ({1e-3: 0.73, 2e-3: 0.74, 4e-3: 0.75}, [8e-3]),
+        ({1e-3: 0.7498, 2e-3: 0.7500, 4e-3: 0.74}, [5e-4]),
+        ({1e-3: 0.7499, 2e-3: 0.7498, 4e-3: 0.75}, [5e-4, 8e-3]),
+    ],
+)
+def test_an_edge_extends_the_rates(scores, further):
+    assert further_rates(means(scores)) == further
+
+
+def test_the_largest_batch_that_is_as_good_is_chosen():
+    scores = {(256, 2e-3): 0.7500, (256, 4e-3): 0.7490, (512, 4e-3): 0.7496, (1024, 8e-3): 0.7494}
+    assert chosen_batch(means(scores)) == 512
+
+
+def test_the_smallest_width_that_doubling_does_not_improve_is_chosen():
+    def scores(gain_of_dnn, gain_of_dcnv2):
+        of_first = {("dnn", 256): 0.75, ("dnn", 512): 0.75 + gain_of_dnn}
+        of_second = {("dcnv2", 256): 0.76, ("dcnv2", 512): 0.76 + gain_of_dcnv2}
+        return means(of_first | of_second)
+
+    assert chosen_width(scores(0.0005, 0.0009)) == 256
+    assert chosen_width(scores(0.0005, 0.0011)) == 400  # the paper's
+
+
+def test_rates_are_tried_until_no_choice_is_at_an_edge(tmp_path, monkeypatch):
+    """A model whose best rate is 32e-3, one whose best is 1e-3; each rate is trained once."""
+    trained = []
+    peaks = {"dnn": 32e-3, "dcnv2": 1e-3}
+
+    def records(self, variants):
+        trained.extend((variant.model, variant.training["learning_rate"]) for variant in variants)
+        return list(variants)
+
+    def means_by(variants, key):
+        distances = {v.training["learning_rate"]: abs(v.training["learning_rate"] - peaks[v.model]) for v in variants}
+        return pd.Series({rate: 0.75 - 2 * distance for rate, distance in distances.items()})
+
+    monkeypatch.setattr(Chooser, "records", records)
+    monkeypatch.setattr(choices, "means_by", means_by)
+    dnn, dcnv2 = Chooser("criteo_like", RunStore(tmp_path)).rates([("dnn", "base", 64, 8), ("dcnv2", "multi", 64, 8)])
+    assert sorted(dnn.index) == [2e-3, 4e-3, 8e-3, 16e-3, 32e-3, 64e-3]
+    assert chosen_rate(dnn) == 32e-3
+    assert min(dcnv2.index) == 5e-4
+    assert chosen_rate(dcnv2) == 1e-3
+    assert set(trained) == {("dnn", rate) for rate in dnn.index} | {("dcnv2", rate) for rate in dcnv2.index}
+
+
+def test_runs_of_a_choice_differ_in_the_rate_alone():
+    configs = choices.configs_of("criteo_like", choices.rate_variants("dcnv2", "multi", 128, 64, [1e-3, 2e-3]), [50])
+    values = [config.to_json() for config in configs]
+    assert [v["training"].pop("learning_rate") for v in values] == [1e-3, 2e-3]
+    assert values[0] == values[1]
+    assert (values[0]["num_sets"], values[0]["options"]["hidden"]) == (4, [64, 64])
+    assert "hidden" not in model_options("ffm")  # and a model without hidden layers has no width
+    assert choices.rate_variants("ffm", "base", 128, 64, [1e-3])[0].options == {}
