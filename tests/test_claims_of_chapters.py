@@ -10,7 +10,18 @@ import numpy as np
 import pytest
 
 from paper_code import claims as of_paper
-from paper_code.claims import Claim, Effect, Runs, average_claims, law_claim, law_claims, over_logs_claims, tally
+from paper_code.claims import (
+    Claim,
+    Effect,
+    Runs,
+    average_claims,
+    control_claims,
+    law_claim,
+    law_claims,
+    learned_claims,
+    over_logs_claims,
+    tally,
+)
 from paper_code.data import SYNTHETIC_LOGS
 from paper_code.experiments import PAPER_MODELS, PROFILES
 from paper_code.models import build_model
@@ -284,6 +295,58 @@ def test_over_the_logs_averages_are_held_against_a_thousandth():
     assert (effect.side, effect.bound) == ("above", 0.001)
     assert found["logs-multi-4x"].verdict == YES
     assert over_logs_claims([Runs([], "criteo_like", [1]), Runs(usual_records("Table 1"), "frappe")]) == []
+
+
+# Controls
+
+
+def on_permuted(seed: int, scale: int, **training) -> RunRecord:
+    """After n epochs its information abundance is 2 n."""
+    return make_record(seed, f"dcnv2 SE {scale}", data={"permuted": True}, training=training)
+
+
+def test_collapse_is_learned_if_it_is_deeper_than_on_permuted_labels_after_as_many_epochs():
+    """The best epoch is the second, when the abundance on permuted labels is 4."""
+    decays = {"": {}} | {text: {"embedding_weight_decay": float(text) * 37 / 888} for text in ("0.25", "4")}
+    records = [
+        record
+        for seed in range(5)
+        for scale, of_decay in ((10, decays[""]), (4, decays["0.25"]), (4, decays["4"]))
+        for record in (
+            make_record(seed, f"dcnv2 SE {scale}", abundance=1.5, training=of_decay),
+            on_permuted(seed, scale, **of_decay),
+        )
+    ]
+    found = learned_claims(Runs(records, "criteo_like", [1, 4, 10]))
+    for claim in found:
+        for effect in claim.effects:
+            np.testing.assert_allclose(effect.values, (1.5 + SEED) / 4)
+            assert (effect.side, effect.bound) == ("below", 1.0)
+    assert [len(claim.effects) for claim in found] == [1, 2]
+    alone = [record for record in records if not record.config["data"].get("permuted")]
+    assert {claim.verdict for claim in learned_claims(Runs(alone, "criteo_like", [1, 4, 10]))} == {"not tested"}
+
+
+def test_a_run_that_was_trained_longer_than_the_one_on_permuted_labels_is_left_out():
+    long = make_record(0, "dcnv2 SE 10", looks=[0.6, 0.6, 0.6, 0.7])
+    claim, _ = learned_claims(Runs([long, on_permuted(0, 10)], "criteo_like", [1, 4, 10]))
+    assert len(claim.effects[0].values) == 0
+
+
+def test_multi_embedding_is_held_against_wider_layers_and_against_blocks():
+    tables = [make_record(s, f"{m} ME 4", auc=0.003) for m in ("dnn", "dcnv2") for s in range(5)]
+    controls = [
+        *(
+            make_record(int(s), f"{m} SE 4", auc=0.001, options={"hidden": (1600, 400)})
+            for m in ("dnn", "dcnv2")
+            for s in SEED
+        ),
+        *(make_record(int(s), "dcnv2 SE 4", auc=0.004, options={"groups": 4}) for s in SEED),
+    ]
+    width, blocks = control_claims(Runs(tables, "criteo_like", [1, 4, 10]), Runs(controls, "criteo_like", [4]))
+    assert (width.verdict, blocks.verdict) == (HOLDS, NO)
+    np.testing.assert_allclose([effect.values for effect in width.effects], [0.002 * NOISE] * 2, atol=1e-12)
+    np.testing.assert_allclose(blocks.effects[0].values, -0.001 * NOISE, atol=1e-12)
 
 
 # Effects
