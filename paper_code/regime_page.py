@@ -175,11 +175,13 @@ def regime_table() -> pd.DataFrame:
 
 
 def planned_runs() -> pd.DataFrame:
-    """Every experiment of the regime on each log: how many runs it has, how many of them are there."""
-    store, rows = run_store(RESULTS_FOLDER), []
+    """Every experiment of the regime on each log: how many runs it has beyond those of the experiments above it, and
+    how many of these are there."""
+    store, rows, counted = run_store(RESULTS_FOLDER), [], set()
     for dataset, experiments in PLAN.items():
         for experiment in experiments:
-            configs = run_configs(experiment, dataset)
-            there = sum(store.find(config) is not None for config in configs)
-            rows.append((dataset, experiment, len(configs), there))
-    return pd.DataFrame(rows, columns=["log", "experiment", "runs", "there"])
+            configs = {config.hash: config for config in run_configs(experiment, dataset)}
+            new = [config for key, config in configs.items() if key not in counted]
+            counted |= configs.keys()
+            rows.append((dataset, experiment, len(new), sum(store.find(config) is not None for config in new)))
+    return pd.DataFrame(rows, columns=["log", "experiment", "further runs", "there"])
