@@ -148,12 +148,11 @@ def run_key(config: dict) -> tuple:
     return config["model"], config["embedding_size"], config["num_sets"], config["seed"]
 
 
-def trained_out(runs: Runs, changed: Sequence[RunRecord]) -> pd.DataFrame:
+def trained_out(runs: Runs, changed: Runs) -> pd.DataFrame:
     """Gains in test AUC of half and double the rate, and of double width, over the runs of the tables."""
     plain = {run_key(record.config): record for record in runs.records}
     gains: dict[tuple, list[float]] = {}
-    of_changed = Runs(changed, runs.dataset, runs.scales).table if changed else pd.DataFrame()
-    for record, of_run in zip(changed, of_changed.itertuples(), strict=True):
+    for record, of_run in zip(changed.records, changed.table.itertuples(), strict=True):
         usual = plain.get(run_key(record.config))
         if usual is not None and (what := change_between(usual.config, record.config)):
             key = of_run.model, of_run.embedding, of_run.scale, what
@@ -342,13 +341,12 @@ def latent(runs: Runs) -> pd.DataFrame:
     return table_of(rows)
 
 
-def noise(runs: Runs, repeated: Sequence[RunRecord]) -> pd.DataFrame:
+def noise(runs: Runs, repeated: Runs) -> pd.DataFrame:
     """Standard deviations of test AUC: of one run with other dropout, and of the runs of the tables over their seeds,
     as values of one."""
-    rows, of_repeated = [], Runs(repeated, runs.dataset, runs.scales).table
+    rows, t = [], repeated.table
     for model in ("dnn", "dcnv2"):
         for embedding, scale in [("SE", 1), ("SE", 4), ("ME", 4)]:
-            t = of_repeated
             same = t[(t["model"] == model) & (t["embedding"] == embedding) & (t["scale"] == scale)]["test_auc"]
             seeds = runs("test_auc", model, embedding, scale)
             for what, values in {"dropout": same, "seeds": seeds}.items():
@@ -358,66 +356,61 @@ def noise(runs: Runs, repeated: Sequence[RunRecord]) -> pd.DataFrame:
     return table_of(rows)
 
 
-# name -> what is measured, when it passes, which claims it gates, and its rows: from experiment -> runs, which know
-# what sizes they should have, and experiment -> records
+# name -> what is measured, when it passes, which claims it gates, and from experiment -> runs its rows
 CHECKS: dict[str, tuple[str, str, str, Callable]] = {
     TRAINED_OUT: (
         "test AUC with half and with double the learning rate, at the base, at single and at multi 10x, and with "
         "hidden layers of double width at the base, less that as it is; mean over three seeds",
         f"gains less than {WORTHWHILE}",
         "every claim on AUC",
-        lambda runs, records: trained_out(runs("tables"), records("trained_out")),
+        lambda runs: trained_out(runs("tables"), runs("trained_out")),
     ),
     STOPPING: (
         "validation AUC at the best look less the mean of the epochs' ends around it, median over the runs",
         f"below {MOST_GAP}; between sizes it differs by less than {MOST_GAP_BETWEEN}",
         "every claim on AUC",
-        lambda runs, records: stopping(runs("tables")),
+        lambda runs: stopping(runs("tables")),
     ),
     LIVE: (
         "what test AUC loses when the interaction is the identity, frozen, and all else is trained for one more epoch, "
         "against the intact model; five seeds",
         f"the 95 % interval lies above {WORTHWHILE} at every size and number of sets",
         "the law; Evidence III and IV; Finding 2; Figure 9c and 9d",
-        lambda runs, records: live(runs("tables"), runs("evidence_i")),
+        lambda runs: live(runs("tables"), runs("evidence_i")),
     ),
     EVIDENCE_III: (
         "distance of the projections to a multiple of a unitary matrix with the penalty over that without, and what "
         "they leave of information abundance; means over the seeds",
         f"at most {MOST_DISTANCE}, and at least {LEAST_PROJECTED}, at every size",
         "Evidence III; Finding 2",
-        lambda runs, records: evidence_iii(runs("evidence_iii")),
+        lambda runs: evidence_iii(runs("evidence_iii")),
     ),
     FIGURE_9D: (
         "interaction patterns of the sets, unrestricted and with the restriction of the authors' weight",
         "unrestricted sets differ, restricted ones do not, and the norms stay",
         "Figure 9d",
-        lambda runs, records: figure_9d(runs("patterns")),
+        lambda runs: figure_9d(runs("patterns")),
     ),
     LATENT: (
         "on the same log with latent vectors of 24 in place of 6, test AUC of single 4x and 10x less the base; mean "
         "over three seeds",
         "one of them gains, for DNN or DCNv2",
         f"on {LATENT_LOG}: single embedding, drops, Evidence IV's AUC",
-        lambda runs, records: latent(runs("latent")),
+        lambda runs: latent(runs("latent")),
     ),
     NOISE: (
         "standard deviation of test AUC of the same run with other dropout, ten times",
         "shown beside the effects",
         "none",
-        lambda runs, records: noise(runs("tables"), records("noise")),
+        lambda runs: noise(runs("tables"), runs("noise")),
     ),
 }
 
 
-def check_of(name: str, records: Callable[[str], Sequence[RunRecord]], dataset: str, scales: Sequence[int]) -> Check:
-    """A check of a log. records: experiment -> its records as far as they are there. scales: of the profile."""
+def check_of(name: str, runs: Callable[[str], Runs], dataset: str) -> Check:
+    """A check of a log. runs: experiment -> its runs as far as they are there, with the sizes they should have."""
     *words, rows = CHECKS[name]
-
-    def runs(experiment: str) -> Runs:
-        return Runs(records(experiment), dataset, scales)
-
-    return Check(name, *words, dataset, rows(runs, records))
+    return Check(name, *words, dataset, rows(runs))
 
 
 def names_for(dataset: str) -> list[str]:

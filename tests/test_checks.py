@@ -131,7 +131,7 @@ USUAL = {
 def check(name: str, **changes) -> Check:
     """changes: experiment -> its records in place of the usual ones."""
     records = USUAL | changes
-    return check_of(name, lambda experiment: records.get(experiment, []), "criteo_like", SCALES)
+    return check_of(name, lambda experiment: Runs(records.get(experiment, []), "criteo_like", SCALES), "criteo_like")
 
 
 def make_claim(*names: str, judged=(("dcnv2", "SE", 10),), values=(1.0, 1.1, 1.2), **further) -> Claim:

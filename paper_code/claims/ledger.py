@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from html import escape
 
 import pandas as pd
@@ -125,35 +125,39 @@ class Ledger:
     ):
         self.datasets, self.profile, self.seeds, self.results_dir = datasets, profile, seeds, results_dir
         self.scales = find("profile", profile, PROFILES).scales
-        self.found: dict[tuple[str, str], list[RunRecord] | Check] = {}  # by name and log
+        self.found: dict[tuple[str, str], Runs | Check] = {}  # by name and log
 
     def records(self, experiment: str, dataset: str) -> list[RunRecord]:
         if experiment in OF_GENERATORS and dataset not in SYNTHETIC_LOGS:
             return []
-        if (experiment, dataset) not in self.found:
-            read = stored_records(experiment, dataset, self.profile, self.seeds, self.results_dir)
-            self.found[experiment, dataset] = read
-        return self.found[experiment, dataset]
+        return stored_records(experiment, dataset, self.profile, self.seeds, self.results_dir)
 
     def runs(self, experiment: str, dataset: str) -> Runs:
         """Those of an experiment on a log, which know what sizes they should have."""
-        variants = EXPERIMENTS[experiment](self.scales)
-        scales = sorted({variant.scale * variant.num_sets for variant in variants})
-        return Runs(self.records(experiment, dataset), dataset, scales)
+        if (experiment, dataset) not in self.found:
+            variants = EXPERIMENTS[experiment](self.scales)
+            scales = {variant.scale * variant.num_sets for variant in variants}
+            self.found[experiment, dataset] = Runs(self.records(experiment, dataset), dataset, scales)
+        return self.found[experiment, dataset]
+
+    @cached_property
+    def trials(self) -> list[RunRecord]:
+        return trials(self.results_dir)
 
     def checks(self, dataset: str, names: Sequence[str] | None = None) -> list[Check]:
         """The checks of a log; names: which, None: all."""
         chosen = [name for name in names_for(dataset) if names is None or name in names]
         for name in chosen:
             if (name, dataset) not in self.found:
-                records = partial(self.records, dataset=dataset)
-                self.found[name, dataset] = check_of(name, records, dataset, self.scales)
+                self.found[name, dataset] = check_of(name, partial(self.runs, dataset=dataset), dataset)
         return [self.found[name, dataset] for name in chosen]
 
     def gated(self, claim: Claim) -> Claim:
         """By the checks of its log, or if it is over the logs of all that it is over."""
         names = (*claim.checks, LIVE) if claim.averaged else claim.checks
-        over = [dataset for dataset in self.datasets if dataset in HEADLINE_LOGS and self.records("tables", dataset)]
+        over = [
+            dataset for dataset in self.datasets if dataset in HEADLINE_LOGS and self.runs("tables", dataset).records
+        ]
         logs = [claim.dataset] if claim.dataset else over
         return gate(claim, [check for dataset in logs for check in self.checks(dataset, names)])
 
@@ -171,7 +175,7 @@ class Ledger:
                 if applies and of_generator and (asked or judged.headline):
                     runs = [self.runs(experiment, dataset) for experiment in judged.experiments]
                     timed = judged.claims is alternatives_claims
-                    claims += judged.claims(*runs, **{"references": trials(self.results_dir)} if timed else {})
+                    claims += judged.claims(*runs, **{"references": self.trials} if timed else {})
         return list(map(self.gated, claims))
 
     def of_few_rows(self, dataset: str) -> list[Claim]:
