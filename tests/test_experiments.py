@@ -389,7 +389,8 @@ def executed(monkeypatch) -> list[RunConfig]:
 def record_of(config: RunConfig, auc=0.75, best_epoch=2, seconds=1.5, parameters=10) -> RunRecord:
     scores = {"test_auc": auc, "test_log_loss": 0.5, "best_epoch": best_epoch}
     epochs = [{"training_loss": [0.5], "validation_auc": 0.7}] * best_epoch
-    return RunRecord(config.to_json(), [], parameters, scores, epochs, {"side_by_side": [[1.0]]}, {"seconds": seconds})
+    spectra, provenance, looks = {"side_by_side": [[1.0]]}, {"seconds": seconds}, [0.7] * best_epoch
+    return RunRecord(config.to_json(), [], parameters, scores, epochs, spectra, provenance, looks)
 
 
 def test_a_sweep_trains_what_is_missing_and_each_once(tmp_path, executed):

@@ -93,7 +93,7 @@ def make_record(
 
 @cache
 def configs_of(experiment: str) -> list[RunConfig]:
-    return run_configs(experiment, "criteo_like")
+    return run_configs(experiment, "criteo_like", FIRST)
 
 
 def judge(experiment: str, records: Sequence[RunRecord]) -> dict[str, Claim]:
@@ -601,7 +601,9 @@ def test_the_ledger_holds_multi_embedding_against_the_time_of_runs_made_on_a_gpu
                 store.put(one_epoch, replace(record, config=one_epoch.to_json()))
             record = replace(record, provenance=record.provenance | {"device": "cuda"})
         store.put(config, record)
-    claims = {claim.name: claim for claim in Ledger(["criteo_like"], results_dir=tmp_path).claims("alternatives")}
+    claims = {
+        claim.name: claim for claim in Ledger(["criteo_like"], FIRST, results_dir=tmp_path).claims("alternatives")
+    }
     for name in ("alternatives-ensemble", "alternatives-time"):
         assert [effect.answer(0.95) for effect in claims[name].effects] == ["yes", "yes"]
         assert claims[name].verdict == "not testable here"  # for the runs of its checks are not there
