@@ -289,7 +289,7 @@ def controls(scales: Sequence[int]) -> list[Variant]:
 def permuted(scales: Sequence[int]) -> list[Variant]:
     """DCNv2 trained on labels that have nothing to do with the ids, for at least as many epochs as on true ones; and
     with other weight decays of the embeddings on both."""
-    labels, long = {"permuted": True}, {"max_epochs": 10, "patience": 10}
+    labels, long = {"permuted": True}, {"max_epochs": 20, "patience": 20}
     size = [max(up_to_4(scales))]
     decays = [
         run
