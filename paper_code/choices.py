@@ -27,8 +27,6 @@ from paper_code.models import model_options
 from paper_code.regime import CHOICE_SEEDS, RATES, TOLERANCE, WIDTHS, WORTHWHILE, LogRegime, default_regime
 from paper_code.runs import DATA_FOLDER, RunConfig, RunRecord, RunStore
 
-FIRST_RATES = RATES[2:]
-"""Tried first: pilots saw the best above 2e-3."""
 BATCHES = {"criteo_like": (256, 512, 1024), "avazu_like": (256, 512, 1024), "movielens": (512, 1024, 2048)}
 KINDS = {"base": (1, 1), "single": (4, 1), "multi": (1, 4)}
 """What has a learning rate of its own: scale of the embedding size, and number of sets."""
@@ -120,7 +118,7 @@ class Chooser:
 
     def rates(self, kinds: Sequence[tuple[str, str, int, int]]) -> list[pd.Series]:
         """Means by rate for each of (model, kind, batch size, width); rates are added until no choice is at an edge."""
-        tried = [list(FIRST_RATES) for _ in kinds]
+        tried = [list(RATES) for _ in kinds]
         while True:
             variants = [rate_variants(*of, rates) for of, rates in zip(kinds, tried, strict=True)]
             self.records([variant for of_kind in variants for variant in of_kind])

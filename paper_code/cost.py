@@ -13,8 +13,7 @@ import pandas as pd
 import torch
 from tqdm import tqdm
 
-from paper_code.data.click_log import rows_of_share
-from paper_code.experiments import describe
+from paper_code.experiments import describe, training_rows
 from paper_code.models import build_model
 from paper_code.regularizers import Penalty
 from paper_code.runs import DATA_FOLDER, RunConfig, RunRecord, cpu_threads, load_data
@@ -172,8 +171,7 @@ def number_of_parameters(config: RunConfig, cardinalities: Sequence[int]) -> int
 
 def steps_per_epoch(config: RunConfig) -> int:
     """Batches of the training rows, see `paper_code.data.click_log.split_rows`."""
-    rows = rows_of_share(config.data.rows, 8, 9 if config.data.test_rows else 10)
-    return math.ceil(rows / config.training.batch_size)
+    return math.ceil(training_rows(config.data) / config.training.batch_size)
 
 
 def seconds_per_epoch(record: RunRecord) -> float:

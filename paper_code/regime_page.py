@@ -20,7 +20,7 @@ from paper_code.experiments import (
     run_store,
     training_rows,
 )
-from paper_code.models import MODEL_LABELS, MODELS
+from paper_code.models import MODEL_LABELS, base_embedding_size
 from paper_code.published import STATISTICS
 from paper_code.regime import CHOICE_SEEDS, DECAY_TIMES_ROWS, REGIMES, WEIGHT_DECAY
 from paper_code.runs import RunRecord, load_data
@@ -134,7 +134,7 @@ def tried_table(records: Iterable[RunRecord]) -> pd.DataFrame:
         config = record.config
         if config.get("regularizer"):
             continue
-        scale = config["embedding_size"] // MODELS[config["model"]].base_size
+        scale = config["embedding_size"] // base_embedding_size(config["model"], len(record.fields))
         size = f"{config['num_sets']} sets" if config["num_sets"] > 1 else "base" if scale == 1 else f"{scale}x"
         hidden = config["options"].get("hidden", [""])
         rows.append(
