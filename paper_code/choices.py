@@ -24,7 +24,7 @@ from paper_code.experiments import (
     sweep,
 )
 from paper_code.models import model_options
-from paper_code.regime import CHOICE_SEEDS, RATES, TOLERANCE, WIDTHS, WORTHWHILE, LogRegime, default_regime
+from paper_code.regime import CHOICE_SEEDS, RATE_SEEDS, RATES, TOLERANCE, WIDTHS, WORTHWHILE, LogRegime, default_regime
 from paper_code.runs import DATA_FOLDER, RunConfig, RunRecord, RunStore
 
 BATCHES = {"criteo_like": (256, 512, 1024), "avazu_like": (256, 512, 1024), "movielens": (512, 1024, 2048)}
@@ -96,8 +96,8 @@ class Chooser:
     def __init__(self, dataset: str, store: RunStore, device: str = "auto", jobs: int | None = None):
         self.dataset, self.store, self.device, self.jobs = dataset, store, device, jobs
 
-    def records(self, variants: Iterable[Variant]) -> list[RunRecord]:
-        configs = configs_of(self.dataset, variants)
+    def records(self, variants: Iterable[Variant], seeds: Sequence[int] = CHOICE_SEEDS) -> list[RunRecord]:
+        configs = configs_of(self.dataset, variants, seeds)
         sweep(configs, self.store, device=self.device, jobs=self.jobs)
         return [self.store.get(config) for config in configs]
 
@@ -108,7 +108,8 @@ class Chooser:
     def batch(self) -> pd.Series:
         """Mean validation AUC of DNN, which is the fastest to train, by (batch size, rate)."""
         batches, width = BATCHES[self.dataset], default_regime(self.fields).hidden
-        return pd.concat({batch: self.rates([("dnn", "base", batch, width)])[0] for batch in batches})
+        kinds = [("dnn", "base", batch, width) for batch in batches]
+        return pd.concat(dict(zip(batches, self.rates(kinds, CHOICE_SEEDS), strict=True)))
 
     def width(self, batches: pd.Series) -> pd.Series:
         """By (model, width), from what `batch` gave."""
@@ -116,13 +117,13 @@ class Chooser:
         records = self.records(width_variants(self.fields, batch_size, chosen_rate(batches[batch_size])))
         return means_by(records, lambda c: (c["model"], c["options"]["hidden"][0]))
 
-    def rates(self, kinds: Sequence[tuple[str, str, int, int]]) -> list[pd.Series]:
+    def rates(self, kinds: Sequence[tuple[str, str, int, int]], seeds: Sequence[int] = RATE_SEEDS) -> list[pd.Series]:
         """Means by rate for each of (model, kind, batch size, width); rates are added until no choice is at an edge."""
         tried = [list(RATES) for _ in kinds]
         while True:
             variants = [rate_variants(*of, rates) for of, rates in zip(kinds, tried, strict=True)]
-            self.records([variant for of_kind in variants for variant in of_kind])
-            found = [means_by(self.records(of_kind), learning_rate) for of_kind in variants]
+            self.records([variant for of_kind in variants for variant in of_kind], seeds)
+            found = [means_by(self.records(of_kind, seeds), learning_rate) for of_kind in variants]
             further = list(map(further_rates, found))
             if not any(further):
                 return found
