@@ -102,7 +102,7 @@ PROFILES = {
         options=LAPTOP_OPTIONS,
         training=REGIME_TRAINING,
         by_regime=True,
-        checked_seeds=5,
+        checked_seeds=3,
     ),
     "paper": Profile(
         rows=400_000,
@@ -133,7 +133,8 @@ class Variant:
     base: embedding size of scale 1; None: the model's in the paper. rows: as a share of the profile's. data: what the
     generator of a synthetic log does otherwise, see `paper_code.data.synthetic.generate`, or permuted labels.
     seeds: as many of the profile's, the first; None: all of them.
-    embedding_decay: the embeddings' weight decay as a multiple of the profile's. width: of the first hidden layers, as
+    decay: the embeddings' weight decay, or that of all where it is one; None: the profile's. embedding_decay: a
+    multiple of the profile's. width: of the first hidden layers, as
     multiples of the profile's. rate: the learning rate, likewise; base_rate: that of the base size, whatever the size.
     other_order: rows are shuffled in every epoch if the profile does not, and not if it does.
     """
@@ -149,6 +150,7 @@ class Variant:
     rows: float = 1
     data: dict = field(default_factory=dict)
     seeds: int | None = None
+    decay: float | None = None
     embedding_decay: float = 1
     width: tuple[float, ...] = ()
     rate: float = 1
@@ -161,17 +163,12 @@ PAPER_MODELS = ("dnn", "ipnn", "nfwfm", "xdeepfm", "dcnv2", "finalmlp")
 
 def single(models: Sequence[str], scales: Sequence[int], **further) -> list[Variant]:
     """Single embedding at every scale."""
-    return [Variant(model, scale, **seeds_at(scale) | further) for model in models for scale in scales]
+    return [Variant(model, scale, **further) for model in models for scale in scales]
 
 
 def multi(models: Sequence[str], scales: Sequence[int], **further) -> list[Variant]:
     """Multi embedding at every scale above the base, where it is single embedding."""
-    return [Variant(model, 1, scale, **seeds_at(scale) | further) for model in models for scale in scales if scale > 1]
-
-
-def seeds_at(scale: int) -> dict:
-    """At 10x, where runs cost most, the first eight seeds."""
-    return {"seeds": 8} if scale >= 10 else {}
+    return [Variant(model, 1, scale, **further) for model in models for scale in scales if scale > 1]
 
 
 def up_to_4(scales: Sequence[int]) -> list[int]:
@@ -186,21 +183,22 @@ WEIGHT_DECAYS = (0.0, 1e-6, 1e-5, 1e-4, 1e-3)
 
 
 def optimizers(scales: Sequence[int]) -> list[Variant]:
-    """DCNv2 with single and multi embedding, and FFM, without weight decay, with it coupled, and decoupled.
+    """DCNv2 with single and multi embedding, and FFM, without weight decay of the embeddings, with it coupled, and
+    decoupled.
 
     FFM, the costliest, has decoupled decay at its largest only, as all do where there are few sizes.
     """
     largest = max(up_to_4(scales))
     decays = WEIGHT_DECAYS[1:] if len(scales) > 2 else WEIGHT_DECAYS[-1:]
-    coupled = [{"weight_decay": decay} for decay in (0.0, *decays)]
-    decoupled = [{"weight_decay": decay, "decoupled": True} for decay in decays]
+    coupled = [{"decay": decay} for decay in (0.0, *decays)]
+    decoupled = [{"decay": decay, "training": {"decoupled": True}} for decay in decays]
     return [
         run
-        for training in coupled + decoupled
+        for how in coupled + decoupled
         for run in (
-            *single(["dcnv2"], [largest], training=training),
-            *multi(["dcnv2"], [largest], training=training),
-            *([Variant("ffm", training=training)] if training in [*coupled, decoupled[-1]] else []),
+            *single(["dcnv2"], [largest], **how),
+            *multi(["dcnv2"], [largest], **how),
+            *([Variant("ffm", **how)] if how in [*coupled, decoupled[-1]] else []),
         )
     ]
 
@@ -295,32 +293,40 @@ def permuted(scales: Sequence[int]) -> list[Variant]:
         run
         for decay in (0.25, 4)
         for run in (
-            *single(["dcnv2"], size, data=labels, training=long, embedding_decay=decay, seeds=5),
-            *single(["dcnv2"], size, embedding_decay=decay, seeds=5),
+            *single(["dcnv2"], size, data=labels, training=long, embedding_decay=decay, seeds=3),
+            *single(["dcnv2"], size, embedding_decay=decay, seeds=3),
         )
     ]
-    return single(["dcnv2"], scales) + single(["dcnv2"], scales, data=labels, training=long) + decays
+    seeds = [5 if scale <= 4 else 3 for scale in scales]
+    of_labels = [
+        run
+        for scale, most in zip(scales, seeds, strict=True)
+        for run in single(["dcnv2"], [scale], data=labels, training=long, seeds=most)
+    ]
+    return single(["dcnv2"], scales) + of_labels + decays
 
 
 def trained_out(scales: Sequence[int]) -> list[Variant]:
-    """Half and double the learning rate at the base and at the largest sizes, and double width at the base."""
-    ends_of_single, largest = ends(scales), [max(scales)]
+    """Half and double the learning rate at the base and, with one seed, at the largest sizes; and double width at the
+    base."""
+    largest = [max(scales)]
     return [
         run
         for rate in (0.5, 2)
         for run in (
-            *single(PAPER_MODELS, ends_of_single, rate=rate, seeds=3),
-            *multi(PAPER_MODELS, largest, rate=rate, seeds=3),
+            *single(PAPER_MODELS, [1], rate=rate, seeds=3),
+            *single(PAPER_MODELS, largest, rate=rate, seeds=1),
+            *multi(PAPER_MODELS, largest, rate=rate, seeds=1),
         )
     ] + single(PAPER_MODELS, [1], width=(2, 2), seeds=3)
 
 
 def noise(scales: Sequence[int]) -> list[Variant]:
-    """The same run with other dropout, ten times."""
+    """The same run with other dropout, five times."""
     sizes = up_to_4(scales)
     return [
         run
-        for dropout_seed in range(1, 11)
+        for dropout_seed in range(1, 6)
         for training in [{"dropout_seed": dropout_seed}]
         for run in (
             *single(["dnn", "dcnv2"], sizes, training=training, seeds=1),
@@ -332,7 +338,7 @@ def noise(scales: Sequence[int]) -> list[Variant]:
 def at_base_rate(scales: Sequence[int]) -> list[Variant]:
     """Single and multi embedding at the learning rate of the base size."""
     size = [max(up_to_4(scales))]
-    return single(PAPER_MODELS, size, base_rate=True, seeds=5) + multi(PAPER_MODELS, size, base_rate=True, seeds=5)
+    return single(PAPER_MODELS, size, base_rate=True, seeds=3) + multi(PAPER_MODELS, size, base_rate=True, seeds=3)
 
 
 # experiment -> scales -> the runs of a seed
@@ -524,7 +530,7 @@ def run_config(profile: Profile, data: DataConfig, fields: int, variant: Variant
     decay = "weight_decay" if training.embedding_weight_decay is None else "embedding_weight_decay"
     changes = {
         "learning_rate": training.learning_rate * variant.rate,
-        decay: getattr(training, decay) * variant.embedding_decay,
+        decay: getattr(training, decay) * variant.embedding_decay if variant.decay is None else variant.decay,
         "shuffle": training.shuffle != variant.other_order,
     }
     training = replace(training, **changes | variant.training)

@@ -9,7 +9,7 @@ from paper_code.claims import Effect, Runs, with_training
 from paper_code.experiments import PRIOR_PRECISION
 from paper_code.runs import RunRecord
 from paper_code.spectra import effective_rank_of, information_abundance_of, stable_rank_of
-from paper_code.tables import of_sets, share_of_random
+from paper_code.tables import embedding_decay, of_sets, share_of_random
 
 CONFIDENCE = 0.95
 MEASURES: dict[str, Callable[[Sequence[float]], float]] = {
@@ -28,9 +28,9 @@ def mean_over_fields(record: RunRecord, measure: Callable, per_set: bool = False
 
 
 def nearest_decay(records: Sequence[RunRecord]) -> float:
-    """Of their weight decays the one nearest to that of the book's other runs."""
+    """Of the embeddings' weight decays the one nearest to that of the book's other runs."""
     usual = PRIOR_PRECISION / records[0].config["data"]["rows"]
-    decays = {record.config["training"]["weight_decay"] for record in records} - {0.0}
+    decays = {embedding_decay(record.config["training"]) for record in records} - {0.0}
     return min(decays, key=lambda decay: abs(np.log(decay / usual)))
 
 
@@ -52,7 +52,7 @@ def measures_table(
     regularised = iii.records_of("dcnv2", variant="unitary")
     plain, of_dnn, of_dcnv2 = iii.records_of("dcnv2"), iv.records_of("dnn"), iv.records_of("dcnv2")
     of_decay = with_training(optimizer, nearest_decay(optimizer))
-    normalised = Runs([record for record in of_decay if record.config["model"] == "dcnv2"])
+    normalised = Runs([record for record in of_decay if record.config["model"] == "dcnv2"], alike=True)
     rows = []
 
     def add(comparison: str, measure: str, values: Sequence[float], side: str, bound: float) -> None:

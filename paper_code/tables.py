@@ -198,12 +198,21 @@ def results_table(records: Iterable[RunRecord]) -> pd.DataFrame:
 class Runs:
     """The table of some records, and from it one number per seed.
 
-    dataset, scales: what the records are meant to hold; None: what they hold.
+    dataset, scales: what the records are meant to hold; None: what they hold. alike: the records were chosen by what
+    sets them apart from the plain ones, and count as plain here.
     """
 
-    def __init__(self, records: Sequence[RunRecord], dataset: str | None = None, scales: Sequence[int] | None = None):
+    def __init__(
+        self,
+        records: Sequence[RunRecord],
+        dataset: str | None = None,
+        scales: Sequence[int] | None = None,
+        alike: bool = False,
+    ):
         self.records = list(records)
         self.table = results_table(self.records).assign(number=range(len(self.records)))
+        if alike:
+            self.table["variant"] = PLAIN
         if len(found := sorted(set(self.table["dataset"]))) > 1:
             raise ValueError(f"records of {', '.join(found)}: expected those of one data set")
         self.dataset = dataset or str(self.table["dataset"].iloc[0])
@@ -252,7 +261,7 @@ def variant(config: dict) -> str:
         "groups": options.get("groups"),
         "hidden": " ".join(map(str, hidden)) if len(set(hidden)) > 1 and hidden[0] > hidden[-1] else None,
         **data.variation,
-        "embedding_decay": embedding_decay(config),
+        "embedding_decay": decay_multiple(config),
         "dropout_seed": training.get("dropout_seed"),
     }
     parts = [name for name, value in options.items() if value is True]
@@ -264,8 +273,13 @@ def variant(config: dict) -> str:
     return " + ".join([*parts, *([config["regularizer"]["name"]] if config.get("regularizer") else [])]) or PLAIN
 
 
-def embedding_decay(config: dict) -> str | None:
-    """The embeddings' weight decay as a multiple of the regime's; None if it is that."""
+def embedding_decay(training: dict) -> float:
+    """The embeddings' weight decay, which may be that of all."""
+    return training.get("embedding_weight_decay", training["weight_decay"])
+
+
+def decay_multiple(config: dict) -> str | None:
+    """The embeddings' weight decay as a multiple of the regime's; None if it is that, or that of all."""
     decay = config["training"].get("embedding_weight_decay")
     if decay is None:
         return None
@@ -558,7 +572,7 @@ def optimizer_table(records: Sequence[RunRecord]) -> pd.DataFrame:
     laws = [law_correlations(record) if has else (np.nan, np.nan) for record, has in zip(records, has_law, strict=True)]
     training = [record.config["training"] for record in records]
     return table.assign(
-        weight_decay=[protocol["weight_decay"] for protocol in training],
+        weight_decay=[embedding_decay(protocol) for protocol in training],
         decoupled=[protocol.get("decoupled", False) for protocol in training],
         share_of_random=[share_of_random(record) for record in records],
         own=[own for own, _ in laws],

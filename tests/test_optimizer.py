@@ -39,7 +39,7 @@ def share_of_random(record: RunRecord) -> float:
 
 def test_the_runs_have_every_weight_decay_both_ways():
     configs = run_configs("optimizer", "criteo_like", seeds="0")
-    found = {(c.model, c.num_sets, c.training.weight_decay, c.training.decoupled) for c in configs}
+    found = {(c.model, c.num_sets, c.training.embedding_weight_decay, c.training.decoupled) for c in configs}
     kinds = {("dcnv2", 1), ("dcnv2", 4), ("ffm", 1)}
     coupled = {(*kind, decay, False) for kind in kinds for decay in WEIGHT_DECAYS}
     decoupled = {(*kind, decay, True) for kind in kinds for decay in WEIGHT_DECAYS[1:]}

@@ -21,7 +21,7 @@ from paper_code.experiments import WEIGHT_DECAYS, newer, up_to_4
 from paper_code.models import MODEL_LABELS
 from paper_code.reach import alternatives_table, complete_seeds, map_correlations, map_table, single_at_time
 from paper_code.runs import RunRecord
-from paper_code.tables import PLAIN, Runs, field_abundance, share_of_random
+from paper_code.tables import PLAIN, Runs, embedding_decay, field_abundance, share_of_random
 
 OURS = "ours, not in the paper"
 
@@ -34,7 +34,8 @@ def optimizer_claims(every: Runs) -> list[Claim]:
     strongest = max(WEIGHT_DECAYS)
 
     def trained(weight_decay: float, decoupled: bool = False, scales: Sequence[int] = every.scales) -> Runs:
-        return Runs(with_training(every.records, weight_decay, decoupled), every.dataset, scales)
+        chosen = with_training(every.records, weight_decay, decoupled)
+        return Runs(chosen, every.dataset, scales, alike=True)
 
     def shares(*training) -> pd.Series:
         return trained(*training).measured(share_of_random, "dcnv2")
@@ -105,13 +106,11 @@ def optimizer_claims(every: Runs) -> list[Claim]:
 
 
 def with_training(records: Sequence[RunRecord], weight_decay: float, decoupled: bool = False) -> list[RunRecord]:
-    """Those of the records that were trained so."""
-    return [
-        record
-        for record in records
-        if (record.config["training"]["weight_decay"], record.config["training"].get("decoupled", False))
-        == (weight_decay, decoupled)
-    ]
+    """The records trained with this weight decay of the embeddings, coupled or decoupled."""
+    wanted = weight_decay, decoupled
+    trainings = [record.config["training"] for record in records]
+    found = [(embedding_decay(training), training.get("decoupled", False)) for training in trainings]
+    return [record for record, how in zip(records, found, strict=True) if how == wanted]
 
 
 # variants of the released code's chapter
