@@ -83,7 +83,8 @@ def further_rates(means: pd.Series) -> list[float]:
 def means_by(records: Iterable[RunRecord | None], key) -> pd.Series:
     """Mean validation AUC of the records by what `key` gives for a config."""
     rows = [(key(record.config), validation_auc(record)) for record in records if record is not None]
-    return pd.DataFrame(rows, columns=["key", "auc"]).groupby("key")["auc"].mean()
+    means = pd.DataFrame(rows, columns=["key", "auc"]).groupby("key")["auc"].mean()
+    return means.set_axis(pd.MultiIndex.from_tuples(means.index)) if isinstance(means.index[0], tuple) else means
 
 
 def learning_rate(config: dict) -> float:

@@ -1,5 +1,7 @@
 """The rules by which the regime is chosen, on made-up scores."""
 
+from types import SimpleNamespace
+
 import pandas as pd
 import pytest
 
@@ -68,6 +70,17 @@ def test_rates_are_tried_until_no_choice_is_at_an_edge(tmp_path, monkeypatch):
     assert min(dcnv2.index) == 5e-4
     assert chosen_rate(dcnv2) == 1e-3
     assert set(trained) == {("dnn", rate) for rate in dnn.index} | {("dcnv2", rate) for rate in dcnv2.index}
+
+
+def test_means_of_runs_by_several_values_can_be_asked_by_each():
+    def record(model, width, auc):
+        config = {"model": model, "options": {"hidden": [width, width]}}
+        return SimpleNamespace(config=config, looks=[0.1, auc])
+
+    records = [record("dnn", 256, 0.7), record("dnn", 256, 0.8), record("dcnv2", 256, 0.6), None]
+    means = choices.means_by(records, lambda config: (config["model"], config["options"]["hidden"][0]))
+    assert means["dnn", 256] == pytest.approx(0.75)
+    assert means.unstack().loc["dcnv2", 256] == 0.6
 
 
 def test_runs_of_a_choice_differ_in_the_rate_alone():
