@@ -13,8 +13,7 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from paper_code.claims import claims_table, ledger, ledger_table
-from paper_code.cost import estimate, readable, total_seconds, type_of, wall_seconds
+from paper_code.chapters.claims import claims_table, ledger, ledger_table
 from paper_code.data import (
     SYNTHETIC_LOGS,
     ClickLog,
@@ -28,31 +27,30 @@ from paper_code.data import (
 from paper_code.data.frappe import SPLITS
 from paper_code.data.rows import SKIP_LIMIT
 from paper_code.diagnose import diagnose
-from paper_code.experiments import (
-    EXPERIMENTS,
+from paper_code.models import MODELS, base_embedding_size, model_options
+from paper_code.published import STATISTICS, published_dataset
+from paper_code.runs.config import DATA_FOLDER, RunConfig
+from paper_code.runs.cost import estimate, readable, total_seconds, type_of, wall_seconds
+from paper_code.runs.execution import execute
+from paper_code.runs.experiments import EXPERIMENTS, book_experiments, run_configs
+from paper_code.runs.profiles import (
     NEW_RESULTS,
     PROFILES,
     RESULTS_FOLDER,
-    book_experiments,
     describe,
     find,
     log_of_profile,
-    missing_runs,
     num_fields,
     parse_seeds,
     project_path,
-    run_configs,
-    run_store,
     setting,
-    sweep,
 )
-from paper_code.models import MODELS, base_embedding_size, model_options
-from paper_code.published import STATISTICS, published_dataset
-from paper_code.regularizers import REGULARIZERS, RegularizerConfig
-from paper_code.runs import DATA_FOLDER, RunConfig, RunStore, execute
-from paper_code.sweeps import places
+from paper_code.runs.reading import run_store
+from paper_code.runs.store import RunStore
+from paper_code.runs.sweeps import missing_runs, places, sweep
 from paper_code.toy import run_toy
-from paper_code.training import find_device
+from paper_code.training.config import AUTHORS_WEIGHTS, RegularizerConfig
+from paper_code.training.process import find_device
 
 PREPARE_EXAMPLE = """\
 example: paper-code prepare criteo train.txt
@@ -286,7 +284,7 @@ def build_parser() -> argparse.ArgumentParser:
     train.add_argument("--seed", type=whole(0), default=0, help="of the weights and a synthetic log (default: 0)")
     for option, (default, models) in MODEL_OPTIONS.items():
         add_model_option(train, option, default, models)
-    train.add_argument("--regularizer", metavar="NAME", help=f"a penalty beside the loss: {', '.join(REGULARIZERS)}")
+    train.add_argument("--regularizer", metavar="NAME", help=f"a penalty beside the loss: {', '.join(AUTHORS_WEIGHTS)}")
     train.add_argument(
         "--regularizer-weight", type=number(0, exclusive=True), help="(default: that of the authors' code)"
     )

@@ -39,7 +39,7 @@ from safetensors.torch import save
 from paper_code.data import prepare_avazu, prepare_criteo
 from paper_code.data.avazu import AVAZU
 from paper_code.diagnose import diagnose
-from paper_code.runs import commit
+from paper_code.runs.machine import commit
 
 SECONDS = 10
 ADDRESS_SPACE = 8 << 30

@@ -25,9 +25,13 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from paper_code.experiments import sweep
-from paper_code.runs import DataConfig, RunConfig, RunRecord, RunStore, commit, execute
-from paper_code.training import TrainingConfig
+from paper_code.runs.config import DataConfig, RunConfig
+from paper_code.runs.execution import execute
+from paper_code.runs.machine import commit
+from paper_code.runs.record import RunRecord
+from paper_code.runs.store import RunStore
+from paper_code.runs.sweeps import sweep
+from paper_code.training.config import TrainingConfig
 
 RUNS = 20
 WRITING = 0.05

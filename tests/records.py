@@ -8,9 +8,9 @@ from dataclasses import replace
 import numpy as np
 
 from paper_code.models import base_embedding_size
-from paper_code.regularizers import RegularizerConfig
-from paper_code.runs import DataConfig, RunConfig, RunRecord
-from paper_code.training import TrainingConfig
+from paper_code.runs.config import DataConfig, RunConfig
+from paper_code.runs.record import RunRecord
+from paper_code.training.config import RegularizerConfig, TrainingConfig
 
 CARDINALITIES = [9, 4, 40, 300, 120]  # their order is nearly that of the fields' information abundance
 OFFSETS = np.array([-0.4, -0.2, 0.0, 0.2, 0.4])  # of the fields' information abundance from their mean

@@ -15,14 +15,30 @@ from matplotlib.patches import FancyBboxPatch
 from matplotlib.text import Text
 from scipy import stats
 
-from paper_code import figures
-from paper_code.experiments import PAPER_MODELS
+from paper_code.chapters import (
+    fig02_collapse,
+    fig03_interaction_collapse,
+    fig05_regularized,
+    fig06_dnn_dcnv2,
+    fig07_architecture,
+    fig08_scalability,
+    fig09_analysis,
+    ledger_page,
+)
+from paper_code.chapters.fig03_interaction_collapse import (
+    initial_sub_embedding_abundance,
+    randomly_projected_abundance,
+    sub_embedding_abundance,
+)
+from paper_code.chapters.shared import style
 from paper_code.models import MODEL_LABELS, base_embedding_size, build_model
 from paper_code.published import published_auc
-from paper_code.regularizers import RegularizerConfig
-from paper_code.runs import DataConfig, RunConfig, RunRecord, measure
+from paper_code.runs.config import DataConfig, RunConfig
+from paper_code.runs.experiments import PAPER_MODELS
+from paper_code.runs.measurement import measure
+from paper_code.runs.record import RunRecord
 from paper_code.spectra import random_spectrum
-from paper_code.tables import initial_sub_embedding_abundance, randomly_projected_abundance, sub_embedding_abundance
+from paper_code.training.config import RegularizerConfig
 
 CARDINALITIES = {"late": 300, "few": 4, "middle": 40, "many": 120, "some": 9}
 FIELDS, N, SEEDS = list(CARDINALITIES), len(CARDINALITIES), (0, 1, 2)
@@ -139,15 +155,15 @@ def random_abundance(columns: int) -> np.ndarray:
 
 LOG = "criteo_like, synthetic (1,000 rows)"
 ALL = {  # every figure, and what one of its titles says
-    "3": (lambda: figures.law_figure(*of_figure("3")), [LOG, "3 seeds"]),
-    "5": (lambda: figures.regularized_figure(flat(of_figure("5"))), [LOG, "3 seeds"]),
-    "6": (lambda: figures.dnn_dcnv2_figure(flat(of_figure("6"))), [LOG, "3 seeds"]),
-    "7": (lambda: figures.architecture_figure(architectures()), ["$M$ = 2", "$N$ = 2"]),
-    "9ab": (lambda: figures.sets_abundance_figure(*of_figure("9ab")), [LOG, "3 sets", "3 seeds"]),
-    "9c": (lambda: figures.patterns_figure(measured(4, num_sets=2)), [LOG, "2 sets", "seed 4"]),
-    "9d": (lambda: figures.variants_figure(flat(of_figure("9d"))), [LOG, "3 seeds"]),
-    "10": (lambda: figures.models_figure(flat(of_paper(["dnn", "ipnn"]))), ["Criteo", LOG, "3 seeds"]),
-    "1a": (lambda: figures.scalability_figure(flat(of_paper(["dnn"])), ["SE"]), [LOG, "3 seeds"]),
+    "3": (lambda: fig03_interaction_collapse.law_figure(*of_figure("3")), [LOG, "3 seeds"]),
+    "5": (lambda: fig05_regularized.regularized_figure(flat(of_figure("5"))), [LOG, "3 seeds"]),
+    "6": (lambda: fig06_dnn_dcnv2.dnn_dcnv2_figure(flat(of_figure("6"))), [LOG, "3 seeds"]),
+    "7": (lambda: fig07_architecture.architecture_figure(architectures()), ["$M$ = 2", "$N$ = 2"]),
+    "9ab": (lambda: fig09_analysis.sets_abundance_figure(*of_figure("9ab")), [LOG, "3 sets", "3 seeds"]),
+    "9c": (lambda: fig09_analysis.patterns_figure(measured(4, num_sets=2)), [LOG, "2 sets", "seed 4"]),
+    "9d": (lambda: fig09_analysis.variants_figure(flat(of_figure("9d"))), [LOG, "3 seeds"]),
+    "10": (lambda: fig08_scalability.models_figure(flat(of_paper(["dnn", "ipnn"]))), ["Criteo", LOG, "3 seeds"]),
+    "1a": (lambda: fig08_scalability.scalability_figure(flat(of_paper(["dnn"])), ["SE"]), [LOG, "3 seeds"]),
 }
 
 
@@ -184,7 +200,7 @@ def test_every_axis_is_labelled_or_shares_the_scale_of_one_that_is(drawn):
 
 def test_a_figure_is_saved_as_svg_with_real_text_png_and_csv(drawn, tmp_path):
     figure, data, _ = drawn
-    figures.save_figure(figure, data, "name", tmp_path, "in words")
+    style.save_figure(figure, data, "name", tmp_path, "in words")
     svg = ElementTree.parse(tmp_path / "name.svg").iter("{http://www.w3.org/2000/svg}text")
     words = "".join("".join("".join(text.itertext()) for text in svg).split())  # mathematics is stored by the letter
     labels = [label for axes in figure.axes if axes.axison for label in (axes.get_xlabel(), axes.get_ylabel())]
@@ -216,7 +232,7 @@ LEDGER = pd.DataFrame(
     ],
     columns=["part", "label", "dataset", "yes", "undecided", "against", "verdict"],
 )
-EVERY = {name: draw for name, (draw, _) in ALL.items()} | {"ledger": lambda: figures.ledger_figure(LEDGER)}
+EVERY = {name: draw for name, (draw, _) in ALL.items()} | {"ledger": lambda: ledger_page.ledger_figure(LEDGER)}
 
 
 @pytest.mark.parametrize("name", EVERY)
@@ -247,13 +263,13 @@ def test_titles_legends_and_labels_are_within_the_figure(name):
 
 
 def test_no_two_models_share_colour_or_marker_and_none_has_the_papers_grey_or_the_variants_ink():
-    assert figures.COLORS.keys() == figures.MARKERS.keys() == MODEL_LABELS.keys()
-    colors = [to_hex(color) for color in figures.COLORS.values()]
-    assert len({*colors, to_hex(figures.GREY), to_hex(figures.INK)}) == len(colors) + 2
-    markers = [*figures.MARKERS.values(), *figures.VARIANT_MARKERS.values()]
+    assert style.COLORS.keys() == style.MARKERS.keys() == MODEL_LABELS.keys()
+    colors = [to_hex(color) for color in style.COLORS.values()]
+    assert len({*colors, to_hex(style.GREY), to_hex(style.INK)}) == len(colors) + 2
+    markers = [*style.MARKERS.values(), *style.VARIANT_MARKERS.values()]
     assert len(set(markers)) == len(markers)
-    answers = {to_hex(look["facecolor"]) for _, look, _ in figures.ANSWERS.values()}
-    assert not answers & {*colors, to_hex(figures.GREY)}
+    answers = {to_hex(look["facecolor"]) for _, look, _ in style.ANSWER_LOOKS.values()}
+    assert not answers & {*colors, to_hex(style.GREY)}
 
 
 def luminance(color) -> float:
@@ -261,9 +277,9 @@ def luminance(color) -> float:
 
 
 def test_answers_are_told_apart_in_greyscale():
-    of_answers = sorted(luminance(look["facecolor"]) for _, look, _ in figures.ANSWERS.values())
+    of_answers = sorted(luminance(look["facecolor"]) for _, look, _ in style.ANSWER_LOOKS.values())
     assert np.diff(of_answers).min() > 0.2
-    for _, look, ink in figures.ANSWERS.values():
+    for _, look, ink in style.ANSWER_LOOKS.values():
         assert abs(luminance(look["facecolor"]) - luminance(ink)) > 0.35
 
 
@@ -289,12 +305,16 @@ def test_random_bars_are_hatched_and_learned_ones_are_not():
 
 
 def test_the_ledger_divides_a_bar_for_each_claim_and_data_set_as_its_effects_are():
-    figure, data = figures.ledger_figure(LEDGER)
+    figure, data = ledger_page.ledger_figure(LEDGER)
     assert data is LEDGER
     (axes,) = figure.axes
     bars = [(bar.get_facecolor(), bar.get_x(), bar.get_width()) for bar in axes.patches]
-    counts = [(answer, row[answer]) for row in LEDGER.to_dict("records") for answer in figures.ANSWERS if row[answer]]
-    assert [color for color, *_ in bars] == [to_rgba(figures.ANSWERS[answer][1]["facecolor"]) for answer, _ in counts]
+    counts = [
+        (answer, row[answer]) for row in LEDGER.to_dict("records") for answer in style.ANSWER_LOOKS if row[answer]
+    ]
+    assert [color for color, *_ in bars] == [
+        to_rgba(style.ANSWER_LOOKS[answer][1]["facecolor"]) for answer, _ in counts
+    ]
     (_, left, whole), *partly, (_, _, spanning) = bars[:5]
     assert [width / whole for *_, width in partly] == pytest.approx([3 / 6, 2 / 6, 1 / 6])
     assert partly[0][1] > left + whole
@@ -318,7 +338,7 @@ CASES = {
 @BOTH
 def test_figure_3_sorts_the_fields_by_their_own_abundance_and_leaves_the_diagonal_out(column, model):
     records = of_figure("3")
-    figure, data = figures.law_figure(*records)
+    figure, data = fig03_interaction_collapse.law_figure(*records)
     heat, own = figure.axes[column], abundance(records[column][0].spectra["side_by_side"])
     order = sorted(range(N), key=lambda field: own[field])
     names = [FIELDS[field] for field in order]
@@ -338,7 +358,7 @@ def test_figure_3_sorts_the_fields_by_their_own_abundance_and_leaves_the_diagona
 @BOTH
 def test_figure_3_holds_the_learned_means_of_all_seeds_against_those_of_two_cases_in_ink(column, model):
     records = of_figure("3")
-    figure, data = figures.law_figure(*records)
+    figure, data = fig03_interaction_collapse.law_figure(*records)
     panels = figure.axes[2 + column : 6 : 2]
     for number, (label, case) in enumerate(CASES.items()):
         means = []
@@ -354,7 +374,7 @@ def test_figure_3_holds_the_learned_means_of_all_seeds_against_those_of_two_case
             lines = [line for line in axes.lines if not line.get_label().startswith("_")]
             assert len(lines) == len(CASES)
             assert lines[number].get_label() == label
-            assert lines[number].get_color() == (figures.INK if number else figures.COLORS[model])
+            assert lines[number].get_color() == (style.INK if number else style.COLORS[model])
             assert lines[number].get_linestyle() == ("--", "-.", ":")[number]
             known = np.column_stack([range(1, N + 1), values.mean(axis=0)])
             np.testing.assert_allclose(lines[number].get_xydata(), known)
@@ -431,14 +451,14 @@ def assert_abundance(axes, table: pd.DataFrame, records: dict) -> None:
 
 def test_figure_5_shows_gain_and_abundance_of_the_plain_and_the_regularised_model():
     records = of_figure("5")
-    figure, data = figures.regularized_figure(flat(records))
+    figure, data = fig05_regularized.regularized_figure(flat(records))
     assert_gains(figure.axes[0], data[data["panel"] == "gain"], records)
     assert_abundance(figure.axes[1], data[data["panel"] == "information_abundance"], records)
 
 
 def test_figure_5_shows_the_course_of_training_of_every_seed_at_the_largest_size():
     records = of_figure("5")
-    figure, data = figures.regularized_figure(flat(records))
+    figure, data = fig05_regularized.regularized_figure(flat(records))
     *_, of_loss, of_auc = figure.axes
     assert of_loss.get_title() == of_auc.get_title() == "size 10x"
     curves = data[data["panel"] == "curve"].set_index(["variant", "seed"])
@@ -451,13 +471,13 @@ def test_figure_5_shows_the_course_of_training_of_every_seed_at_the_largest_size
         ends = rows[rows["validation_auc"].notna()]
         for x, y in (auc.get_data(), (ends["epoch"], ends["validation_auc"])):
             assert list(zip(x, y, strict=True)) == [(n, e["validation_auc"]) for n, e in enumerate(epochs, start=1)]
-        color = figures.INK if variant == "unitary" else figures.COLORS["dcnv2"]
+        color = style.INK if variant == "unitary" else style.COLORS["dcnv2"]
         assert loss.get_color() == auc.get_color() == color
 
 
 def test_figure_6_shows_abundance_and_gains_of_single_embedding_alone():
     records = of_figure("6")
-    figure, data = figures.dnn_dcnv2_figure(flat(records))
+    figure, data = fig06_dnn_dcnv2.dnn_dcnv2_figure(flat(records))
     of_abundance, left, right = figure.axes
     assert_abundance(of_abundance, data[data["panel"] == "information_abundance"], records)
     assert_published(left, data[data["panel"] == "published"], "criteo", lines_of(records))
@@ -469,7 +489,7 @@ def test_figure_6_shows_abundance_and_gains_of_single_embedding_alone():
 @pytest.mark.parametrize("embedding", ["SE", "ME"])
 def test_figures_1a_and_8_may_show_one_embedding_alone(embedding):
     records = of_paper(["dnn", "dcnv2"])
-    figure, data = figures.scalability_figure(flat(records), [embedding])
+    figure, data = fig08_scalability.scalability_figure(flat(records), [embedding])
     published, ours = figure.axes
     assert_published(published, data[data["source"] == "published"], "criteo", lines_of(records, embedding))
     assert_gains(ours, data[data["source"] == "ours"], records, embedding)
@@ -479,7 +499,7 @@ def test_figures_1a_and_8_may_show_one_embedding_alone(embedding):
 
 def test_figure_9d_starts_a_variant_from_its_own_base_or_if_it_has_none_from_the_plain_one():
     records = of_figure("9d")
-    figure, data = figures.variants_figure(flat(records))
+    figure, data = fig09_analysis.variants_figure(flat(records))
     variants = ("norm_divergence", "shared_interaction", "unitary")
     panels = {" ".join(axes.get_title().split()): axes for axes in figure.axes}
     assert sorted(panels) == sorted(WORDS[variant].strip() for variant in variants)
@@ -488,8 +508,8 @@ def test_figure_9d_starts_a_variant_from_its_own_base_or_if_it_has_none_from_the
         axes = panels[WORDS[variant].strip()]
         assert_gains(axes, data[data["variant"].isin(["plain", variant])], of_panel)
         looks = {(key[1], line.get_color(), line.get_marker()) for key, line in drawn_lines(axes, of_panel)}
-        own = figures.VARIANT_MARKERS[variant]
-        assert looks == {("plain", figures.COLORS["dcnv2"], "s"), (variant, figures.INK, own)}
+        own = style.VARIANT_MARKERS[variant]
+        assert looks == {("plain", style.COLORS["dcnv2"], "s"), (variant, style.INK, own)}
 
 
 def drawn_lines(axes, records: dict) -> list[tuple]:
@@ -499,7 +519,7 @@ def drawn_lines(axes, records: dict) -> list[tuple]:
 
 def test_a_single_variant_has_one_panel_and_is_named_in_the_legend():
     records = sweep({("dcnv2", variant, "ME"): (2, 10) for variant in ("plain", "norm_divergence")} | BASES)
-    (axes,) = (figure := figures.variants_figure(flat(records))[0]).axes
+    (axes,) = (figure := fig09_analysis.variants_figure(flat(records))[0]).axes
     assert axes.get_title() == "restricted"
     names = [text.get_text() for text in figure.legends[0].get_texts()]
     assert names == ["DCNv2 single", "DCNv2 multi", "restricted multi"]
@@ -511,7 +531,7 @@ BASES = {("dcnv2", "plain", "SE"): (1,)}
 @pytest.mark.parametrize("number", [1, 3, 4, 5, 6])
 def test_the_lowest_panel_of_every_column_has_the_sizes_below_it(number):
     records = of_paper(PAPER_MODELS[:number])
-    panels = figures.models_figure(flat(records))[0].axes
+    panels = fig08_scalability.models_figure(flat(records))[0].axes
     for place, axes in enumerate(panels):
         lowest = place + 2 >= number
         shown = [label for label in axes.get_xticklabels() if label.get_visible() and label.get_text()]
@@ -521,12 +541,12 @@ def test_the_lowest_panel_of_every_column_has_the_sizes_below_it(number):
 
 def test_published_lines_are_grey_with_the_models_markers_beside_ours_in_colour():
     records = of_paper(["dnn", "dcnv2"])
-    published, ours = figures.scalability_figure(flat(records))[0].axes
+    published, ours = fig08_scalability.scalability_figure(flat(records))[0].axes
     for (model, _, embedding), theirs in drawn_lines(published, records):
         (line,) = (line for key, line in drawn_lines(ours, records) if key == (model, "plain", embedding))
-        assert (theirs.get_color(), line.get_color()) == (figures.GREY, figures.COLORS[model])
+        assert (theirs.get_color(), line.get_color()) == (style.GREY, style.COLORS[model])
         for drawn in (theirs, line):
-            assert (drawn.get_marker(), drawn.get_markeredgecolor()) == (figures.MARKERS[model], figures.COLORS[model])
+            assert (drawn.get_marker(), drawn.get_markeredgecolor()) == (style.MARKERS[model], style.COLORS[model])
 
 
 # of NFwFM 10x on Avazu is not published, of GDCN nothing
@@ -535,7 +555,7 @@ def test_published_lines_are_grey_with_the_models_markers_beside_ours_in_colour(
 )
 def test_figures_10_and_11_show_the_papers_table_in_grey_beside_ours(dataset, given):
     records = of_paper(given, dataset)
-    figure, data = figures.models_figure(flat(records))
+    figure, data = fig08_scalability.models_figure(flat(records))
     models = sorted(given, key=list(MODEL_LABELS).index)
     assert [axes.get_title() for axes in figure.axes] == [MODEL_LABELS[model] for model in models]
     for axes, model in zip(figure.axes, models, strict=True):
@@ -543,7 +563,7 @@ def test_figures_10_and_11_show_the_papers_table_in_grey_beside_ours(dataset, gi
         assert_gains(axes, ours, records, model, "ours")
         assert_published(axes, published, dataset, lines_of(records, model) * (model != "gdcn"), "published")
         for container in axes.containers:
-            color = figures.COLORS[model] if container.get_label().startswith("ours") else figures.GREY
+            color = style.COLORS[model] if container.get_label().startswith("ours") else style.GREY
             line, single = container.lines[0], container.get_label().endswith("single")
             assert line.get_color() == line.get_markeredgecolor() == color
             assert line.get_markerfacecolor() == ("none" if single else color)
@@ -559,12 +579,12 @@ def test_the_trace_is_of_the_modules_in_order_with_the_sizes_that_they_put_out(n
     combined = model.eval().interaction(model.embedding(torch.zeros(1, 2, dtype=torch.int64)))
     of_sets = [("MultiEmbedding", num_sets, 2 * 10), (type(model.interaction).__name__, *combined.shape[1:])]
     head = [("hidden block", num_sets, 8), ("hidden block", 1, 6), ("linear", 1, 1)]
-    assert figures.trace(model) == of_sets + head
+    assert fig07_architecture.trace(model) == of_sets + head
 
 
 def test_a_trace_leaves_the_model_as_it_was():
     (model,) = architectures(num_sets=[2])
-    figures.trace(model)
+    fig07_architecture.trace(model)
     assert model.training
     assert not any(module._forward_hooks for module in model.modules())
 
@@ -572,29 +592,29 @@ def test_a_trace_leaves_the_model_as_it_was():
 @pytest.mark.parametrize("hidden", [(8,), (8, 6, 5, 4)])
 def test_figure_7_has_room_for_every_box(hidden):
     models = [build_model("dcnv2", [50, 7], 10, sets, hidden=hidden) for sets in (1, 2)]
-    for axes in figures.architecture_figure(models)[0].axes:
+    for axes in fig07_architecture.architecture_figure(models)[0].axes:
         low, high = axes.get_ylim()
         assert all(low < y < high for y in (text.get_position()[1] for text in axes.texts))
 
 
 def test_equal_seeds_have_whiskers_of_no_length():
     (record,) = [measured(0, "dcnv2", 30)]
-    figures.abundance_figure([record] * 3)
-    figures.sets_abundance_figure([record] * 3, [measured(0, "dcnv2", 10, 3)] * 3)
+    fig02_collapse.abundance_figure([record] * 3)
+    fig09_analysis.sets_abundance_figure([record] * 3, [measured(0, "dcnv2", 10, 3)] * 3)
 
 
 @pytest.mark.parametrize("name", ["fm", "ffm", "xdeepfm", "finalmlp"])
 def test_a_model_without_a_mean_head_has_no_trace(name):
     with pytest.raises(TypeError, match="MeanHead"):
-        figures.trace(build_model(name, [50, 7], 10))
+        fig07_architecture.trace(build_model(name, [50, 7], 10))
 
 
 @pytest.mark.parametrize("num_sets", [1, 2])
 def test_figure_7_joins_the_boxes_as_the_model_joins_its_modules(num_sets):
     models = architectures()
-    figure, data = figures.architecture_figure(models)
+    figure, data = fig07_architecture.architecture_figure(models)
     axes, rows = figure.axes[num_sets - 1], data[data["num_sets"] == num_sets]
-    calls = [(call.module, call.sets, call.size) for call in figures.trace(models[num_sets - 1])]
+    calls = [(call.module, call.sets, call.size) for call in fig07_architecture.trace(models[num_sets - 1])]
     assert list(zip(rows["module"], rows["sets"], rows["size"], strict=True)) == calls
     cross, projection, mean, hidden = ("CrossNetwork\n20", "hidden block\n8", "mean over the sets", "hidden block\n6")
     expected = [(hidden, "linear\n1"), ("linear\n1", "logit")] + [(mean, hidden)] * (num_sets > 1)
@@ -625,7 +645,7 @@ def test_figure_7_joins_the_boxes_as_the_model_joins_its_modules(num_sets):
 
 def test_figure_9a_shows_single_and_multi_embedding_beside_random_matrices_by_cardinality():
     single, multi = of_figure("9ab")
-    figure, data = figures.sets_abundance_figure(single, multi)
+    figure, data = fig09_analysis.sets_abundance_figure(single, multi)
     above = figure.axes[0]
     bars = {container.get_label(): container for container in above.containers if hasattr(container, "patches")}
     heights = {label: [bar.get_height() for bar in container] for label, container in bars.items()}
@@ -646,7 +666,7 @@ def test_figure_9a_shows_single_and_multi_embedding_beside_random_matrices_by_ca
 
 def test_figure_9b_shows_every_set_from_the_lowest_to_the_highest_beside_those_before_training():
     single, multi = of_figure("9ab")
-    figure, data = figures.sets_abundance_figure(single, multi)
+    figure, data = fig09_analysis.sets_abundance_figure(single, multi)
     ticks = [label.get_text() for label in figure.axes[1].get_xticklabels()]
     assert ticks == ["few (4)", "some (9)", "middle (40)", "many (120)", "late (300)"]
     by_set = abundance([record.spectra["per_set"] for record in multi])  # (seeds, sets, fields)
@@ -665,7 +685,7 @@ def test_figure_9b_shows_every_set_from_the_lowest_to_the_highest_beside_those_b
 @pytest.mark.parametrize(("most", "shown"), [(1, 1), (2, 2), (5, 3)])
 def test_figure_9c_shows_the_first_sets_beside_the_initial_one_in_one_colour_scale(most, shown):
     record, apart = measured(1, num_sets=3), ~np.eye(N, dtype=bool)
-    figure, data = figures.patterns_figure(record, most)
+    figure, data = fig09_analysis.patterns_figure(record, most)
     *panels, _ = figure.axes
     learned = np.array(record.spectra["interaction_norms"])
     initial = before_training(record).interaction_patterns().detach().numpy()

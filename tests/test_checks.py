@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from paper_code.checks import (
+from paper_code.chapters.shared.checks import (
     CHECKS,
     EVIDENCE_III,
     FIGURE_9D,
@@ -21,10 +21,10 @@ from paper_code.checks import (
     names_for,
     summary_table,
 )
-from paper_code.claims import Claim, Effect
-from paper_code.experiments import PAPER_MODELS
-from paper_code.runs import RunRecord
-from paper_code.tables import Runs
+from paper_code.chapters.shared.rules import Claim, Effect
+from paper_code.chapters.shared.tables import Runs
+from paper_code.runs.experiments import PAPER_MODELS
+from paper_code.runs.record import RunRecord
 from tests.records import make_record
 
 SCALES = (1, 4, 10)

@@ -5,10 +5,10 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 
-from paper_code import choices
-from paper_code.choices import Chooser, chosen_batch, chosen_rate, chosen_width, further_rates
 from paper_code.models import model_options
-from paper_code.runs import RunStore
+from paper_code.runs import choices
+from paper_code.runs.choices import Chooser, chosen_batch, chosen_rate, chosen_width, further_rates
+from paper_code.runs.store import RunStore
 
 
 def means(scores: dict) -> pd.Series:

@@ -11,30 +11,27 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from paper_code.claims import (
+from paper_code.chapters.claims import Ledger, claims_table, ledger, ledger_table
+from paper_code.chapters.fig02_collapse import collapse_claims
+from paper_code.chapters.fig04_toy import toy_claim
+from paper_code.chapters.fig08_scalability import scalability_claims
+from paper_code.chapters.ledger_page import (
     SUMMARY,
-    Claim,
-    Effect,
-    Ledger,
-    Runs,
     badges,
     claims_html,
-    claims_table,
-    collapse_claims,
-    corrected,
-    holm_factors,
-    ledger,
     ledger_html,
-    ledger_table,
-    same_distance,
-    scalability_claims,
     summary_html,
     summary_table,
     summary_texts,
-    toy_claim,
 )
-from paper_code.experiments import PAPER_MODELS, PROFILES, run_configs, stored_records
-from paper_code.runs import DataConfig, RunConfig, RunRecord, RunStore
+from paper_code.chapters.shared.rules import Claim, Effect, corrected, holm_factors, same_distance
+from paper_code.chapters.shared.tables import Runs
+from paper_code.runs.config import DataConfig, RunConfig
+from paper_code.runs.experiments import PAPER_MODELS, run_configs
+from paper_code.runs.profiles import PROFILES
+from paper_code.runs.reading import stored_records
+from paper_code.runs.record import RunRecord
+from paper_code.runs.store import RunStore
 from paper_code.spectra import random_spectrum
 from paper_code.toy import ToyResult
 

@@ -9,32 +9,22 @@ from functools import lru_cache, partial
 import numpy as np
 import pytest
 
-from paper_code import claims as of_paper
-from paper_code.claims import (
-    Claim,
-    Effect,
-    Runs,
-    average_claims,
-    control_claims,
-    law_claim,
-    law_claims,
-    learned_claims,
-    over_logs_claims,
-    tally,
-)
+from paper_code.chapters import ablations, fig05_regularized, fig06_dnn_dcnv2, fig09_analysis
+from paper_code.chapters.fig03_interaction_collapse import law_claim, law_claims
+from paper_code.chapters.fig05_regularized import curves_table
+from paper_code.chapters.fig08_scalability import average_claims, over_logs_claims
+from paper_code.chapters.ledger_page import tally
+from paper_code.chapters.regime import control_claims, learned_claims, parts_table
+from paper_code.chapters.shared.rules import Claim, Effect
+from paper_code.chapters.shared.tables import RESULT_COLUMNS, Runs, abundance_table, results_table
+from paper_code.chapters.table2_data import statistics_table
 from paper_code.data import SYNTHETIC_LOGS
-from paper_code.experiments import PAPER_MODELS, PROFILES
 from paper_code.models import build_model
-from paper_code.runs import RunRecord, measure
+from paper_code.runs.experiments import PAPER_MODELS
+from paper_code.runs.measurement import measure
+from paper_code.runs.profiles import PROFILES
+from paper_code.runs.record import RunRecord
 from paper_code.spectra import random_information_abundance
-from paper_code.tables import (
-    RESULT_COLUMNS,
-    abundance_table,
-    curves_table,
-    parts_table,
-    results_table,
-    statistics_table,
-)
 from tests.records import CARDINALITIES, FALLING, NOISE, OFFSETS, make_record, one_pattern
 
 SEED = np.arange(5)
@@ -57,11 +47,11 @@ MULTI_10X = {"dnn": 0.001, "ipnn": -0.001, "nfwfm": 0.004, "xdeepfm": 0.002, "dc
 CHAPTERS = {
     "law of FFM": partial(law_claims, model="ffm"),
     "law of DCNv2": partial(law_claims, model="dcnv2"),
-    "Evidence III": of_paper.evidence_iii_claims,
-    "Evidence IV": of_paper.evidence_iv_claims,
-    "Finding 2": of_paper.finding_2_claims,
-    "Figure 9": of_paper.figure_9_claims,
-    "ablation": of_paper.ablation_claims,
+    "Evidence III": fig05_regularized.evidence_iii_claims,
+    "Evidence IV": fig06_dnn_dcnv2.evidence_iv_claims,
+    "Finding 2": fig06_dnn_dcnv2.finding_2_claims,
+    "Figure 9": fig09_analysis.figure_9_claims,
+    "ablation": ablations.ablation_claims,
     "Table 1": lambda runs: average_claims(runs, Runs([], runs.dataset, [4])),
 }
 PICTURES = {

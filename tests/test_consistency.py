@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from paper_code.consistency import (
+from paper_code.chapters.consistency import (
     calibration_table,
     gain_of_largest,
     published_difference,

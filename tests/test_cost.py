@@ -5,13 +5,23 @@ from dataclasses import replace
 
 import pytest
 
-from paper_code import cli, cost
-from paper_code.cost import bytes_text, estimate, readable, seconds_per_step, time_text, total_seconds, wall_seconds
-from paper_code.experiments import PROFILES, Profile
+from paper_code import cli
 from paper_code.models import build_model
-from paper_code.regularizers import RegularizerConfig
-from paper_code.runs import DataConfig, RunConfig, RunRecord, RunStore
-from paper_code.training import TrainingConfig
+from paper_code.runs.config import DataConfig, RunConfig
+from paper_code.runs.cost import (
+    bytes_text,
+    estimate,
+    readable,
+    seconds_per_step,
+    time_text,
+    total_seconds,
+    wall_seconds,
+)
+from paper_code.runs.profiles import PROFILES, Profile
+from paper_code.runs.record import RunRecord
+from paper_code.runs.store import RunStore
+from paper_code.training import fitting
+from paper_code.training.config import RegularizerConfig, TrainingConfig
 
 CARDINALITIES = [5, 300, 20]
 
@@ -122,7 +132,7 @@ def test_steps_are_those_of_training(monkeypatch):
     """The run's own batches, optimiser and penalty, for as many steps as the time says."""
     seen = []
 
-    class Watched(cost.Trainer):
+    class Watched(fitting.Trainer):
         def train(self, batches, bar):
             optimizer, precision = type(self.optimizer).__name__, self.mixed_precision
             averages = self.average is not None
@@ -130,7 +140,7 @@ def test_steps_are_those_of_training(monkeypatch):
             assert all(int(self.ids[:, field].max()) < size for field, size in enumerate(CARDINALITIES))
             return super().train(batches, bar)
 
-    monkeypatch.setattr(cost, "Trainer", Watched)
+    monkeypatch.setattr(fitting, "Trainer", Watched)
     config = config_of(model="dcnv2", size=2)
     config = replace(
         config,

@@ -8,10 +8,12 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from paper_code import training
 from paper_code.models import MODELS, build_model
 from paper_code.models.layers import Chosen, WideProduct
-from paper_code.training import Trainer, TrainingConfig, make_optimizer, seeded
+from paper_code.training import fitting
+from paper_code.training.config import TrainingConfig
+from paper_code.training.fitting import Trainer, make_optimizer
+from paper_code.training.process import seeded
 
 CARDINALITIES = [700, 3, 150, 40]
 ROWS, BATCH = 40 * 32 + 7, 32  # the last batch is short
@@ -27,7 +29,7 @@ def trained(model: str, num_sets: int, config: TrainingConfig, worth: int) -> li
     built = build_model(model, CARDINALITIES, 12, num_sets, seed=0).to(GPU)
     optimizer = make_optimizer(built, None, config)
     batches = torch.arange(ROWS, device=GPU).split(BATCH)
-    with patch.object(training, "WORTH", worth), seeded(GPU, 0), tqdm(disable=True) as bar:
+    with patch.object(fitting, "WORTH", worth), seeded(GPU, 0), tqdm(disable=True) as bar:
         trainer = Trainer(built, None, optimizer, ids, labels, GPU, config)
         losses = [trainer.train(batches, bar) for _ in range(2)]
     moments = [value for state in optimizer.state.values() for value in state.values()]

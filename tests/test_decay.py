@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from paper_code.decay import LEARNING_RATE, absent_table, absent_weight, typical_gradient
-from paper_code.experiments import WEIGHT_DECAYS, records_of
+from paper_code.chapters.optimizer import LEARNING_RATE, absent_table, absent_weight, typical_gradient
+from paper_code.runs.experiments import WEIGHT_DECAYS
+from paper_code.runs.reading import records_of
 
 
 def by_pytorch(algorithm, weight_decay: float, weight: float, gradient: float, steps: int) -> list[float]:

@@ -6,11 +6,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from tqdm import tqdm
 
-from paper_code import deferral
-from paper_code.deferral import deferred, is_large
 from paper_code.models import build_model
 from paper_code.models.embedding import MultiEmbedding
-from paper_code.training import Trainer, TrainingConfig
+from paper_code.training import deferral
+from paper_code.training.config import TrainingConfig
+from paper_code.training.deferral import deferred, is_large
+from paper_code.training.fitting import Trainer
 
 CARDINALITIES = [700, 3, 150]
 CPU = torch.device("cpu")

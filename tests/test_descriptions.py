@@ -1,5 +1,7 @@
 """An alternative text says in numbers what its figure's table holds, and follows it."""
 
+import importlib
+import pkgutil
 import re
 
 import numpy as np
@@ -7,10 +9,11 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from paper_code import descriptions, figures
-from paper_code.consistency import published_intervals
-from paper_code.decay import absent_table
-from paper_code.figures import optimizer_lines
+from paper_code import chapters
+from paper_code.chapters import fig02_collapse, fig03_interaction_collapse, fig08_scalability
+from paper_code.chapters.consistency import published_intervals
+from paper_code.chapters.optimizer import absent_table, optimizer_lines
+from paper_code.chapters.shared import words
 
 KEYS = ["model", "variant", "embedding", "scale"]
 
@@ -203,15 +206,23 @@ CASES = {
 }
 
 
+DEFINED = {
+    name: value
+    for module in pkgutil.iter_modules(chapters.__path__)
+    for name, value in vars(importlib.import_module(f"paper_code.chapters.{module.name}")).items()
+}
+
+
 def test_every_figure_has_a_description():
-    of_figures = {name.removesuffix("_figure") for name in vars(figures) if name.endswith("_figure")} - {"save"}
-    assert CASES.keys() == of_figures
+    figures = {name.removesuffix("_figure") for name in DEFINED if name.endswith("_figure")} - {"save"}
+    described = {name.removeprefix("describe_") for name in DEFINED if name.startswith("describe_")}
+    assert CASES.keys() == figures == described
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_a_description_says_the_numbers_of_its_table_in_a_few_plain_sentences(name):
     table, parts = CASES[name]
-    text = getattr(descriptions, name)(table())
+    text = DEFINED[f"describe_{name}"](table())
     for part in parts:
         assert part in text
     assert text.endswith(".")
@@ -224,28 +235,28 @@ def test_the_law_is_told_in_rank_correlations():
     seeds = [seed for _, seed in data[data["case"] == "learned: mean and range"].groupby("seed")]
     columns = ("mean_over_j", "relative_mean_over_i")
     expected = [np.mean([stats.spearmanr(seed["rank"], seed[name])[0] for seed in seeds]) for name in columns]
-    assert "learned {:+.2f} and {:+.2f}".format(*expected) in descriptions.law(data)
+    assert "learned {:+.2f} and {:+.2f}".format(*expected) in fig03_interaction_collapse.describe_law(data)
 
 
 def test_a_description_follows_its_table():
     """More learned abundance than random is not told as a collapse."""
     data = of_fields().assign(learned=lambda table: table["random"] + 1)
-    assert "below random in 0 of 2 fields" in descriptions.abundance(data)
+    assert "below random in 0 of 2 fields" in fig02_collapse.describe_abundance(data)
 
 
 @pytest.mark.parametrize("name", ["scalability", "models"])
 def test_what_is_not_published_is_said_to_be_missing(name):
-    text = getattr(descriptions, name)(sources(ours=OURS))
+    text = DEFINED[f"describe_{name}"](sources(ours=OURS))
     assert text.endswith("None of it is published.")
 
 
 def test_one_seed_has_no_interval_and_nothing_is_minus_zero():
     ours = gains({("dnn", "plain", "SE"): {1: 0.0, 4: -0.00001}}, half=0.0)
-    text = descriptions.scalability(sources(ours=ours))
+    text = fig08_scalability.describe_scalability(sources(ours=ours))
     assert "DNN single +0.0000." in text
     assert "±" not in text
 
 
 @pytest.mark.parametrize(("value", "text"), [(4.283, "4.3"), (9.96, "10"), (38.4, "38"), (0.52, "0.5"), (123.0, "120")])
 def test_information_abundance_has_two_digits(value, text):
-    assert descriptions.abundance_text(value) == text
+    assert words.abundance_text(value) == text

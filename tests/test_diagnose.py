@@ -87,9 +87,9 @@ def test_tables_of_known_spectra():
 
 
 def test_the_bound_is_that_of_the_ledgers_claim():
-    from paper_code.claims.of_paper import collapse_claims
+    from paper_code.chapters.fig02_collapse import collapse_claims
+    from paper_code.chapters.shared.tables import Runs
     from paper_code.diagnose.report import COLLAPSED_BELOW
-    from paper_code.tables import Runs
 
     (effect,) = collapse_claims(Runs([], "criteo_like", [1]))[0].effects
     assert (effect.side, effect.bound) == ("below", COLLAPSED_BELOW)
@@ -530,7 +530,7 @@ def test_memory_does_not_grow_with_the_file(tmp_path):
     path = tmp_path / "large.npy"
     np.lib.format.open_memmap(path, "w+", np.float32, (1 << 20, 32))
     code = (
-        "import sys, torch; from paper_code.diagnose import diagnose; from paper_code.runs import peak_memory\n"
+        "import sys, torch; from paper_code.diagnose import diagnose; from paper_code.runs.machine import peak_memory\n"
         "torch.set_num_threads(1); small = diagnose({'a': torch.randn(100_000, 32)}); before = peak_memory()\n"
         "print(diagnose(sys.argv[1]).tables[0].verdict); print(peak_memory() - before)"
     )

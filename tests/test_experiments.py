@@ -13,30 +13,20 @@ import numpy as np
 import pytest
 import torch
 
-from paper_code import experiments, sweeps
+from paper_code.chapters.shared.tables import results_table
 from paper_code.data import ClickLog, Field
 from paper_code.data.click_log import replaced_folder, split_rows, write_description
-from paper_code.experiments import (
-    EXPERIMENTS,
-    OF_GENERATORS,
-    PROFILES,
-    RESULTS_FOLDER,
-    Profile,
-    book_experiments,
-    describe,
-    parse_seeds,
-    project_path,
-    records_of,
-    run_configs,
-    run_store,
-    shown_configs,
-    sweep,
-)
-from paper_code.regime import REGIMES, default_regime
-from paper_code.regularizers import RegularizerConfig
-from paper_code.runs import RECORDED_LOGS, DataConfig, RunConfig, RunRecord, RunStore, load_data
-from paper_code.tables import results_table
-from paper_code.training import TrainingConfig
+from paper_code.runs import execution, experiments, profiles, reading, sweeps
+from paper_code.runs.config import RECORDED_LOGS, DataConfig, RunConfig
+from paper_code.runs.execution import load_data
+from paper_code.runs.experiments import EXPERIMENTS, OF_GENERATORS, book_experiments, run_configs
+from paper_code.runs.profiles import PROFILES, RESULTS_FOLDER, Profile, describe, parse_seeds, project_path
+from paper_code.runs.reading import records_of, run_store, shown_configs
+from paper_code.runs.record import RunRecord
+from paper_code.runs.regime import REGIMES, default_regime
+from paper_code.runs.store import RunStore
+from paper_code.runs.sweeps import sweep
+from paper_code.training.config import RegularizerConfig, TrainingConfig
 
 LAPTOP = PROFILES["laptop"]
 DATASETS = ["criteo_like", "avazu_like"]
@@ -381,7 +371,7 @@ def executed(monkeypatch) -> list[RunConfig]:
             raise RuntimeError("the disk is on fire")
         return record_of(config)
 
-    monkeypatch.setattr(sweeps, "execute", fake_execute)
+    monkeypatch.setattr(execution, "execute", fake_execute)
     return done
 
 
@@ -412,13 +402,13 @@ def test_nothing_to_train_is_nothing_to_do(tmp_path, capfd):
 def test_every_run_is_stored_as_it_ends(tmp_path, monkeypatch, executed):
     store = RunStore(tmp_path)
     stored_before = []
-    fake_execute = sweeps.execute
+    fake_execute = execution.execute
 
     def watched(*arguments, **options):
         stored_before.append(len(list(store.records())))
         return fake_execute(*arguments, **options)
 
-    monkeypatch.setattr(sweeps, "execute", watched)
+    monkeypatch.setattr(execution, "execute", watched)
     sweep([tiny_config(seed=seed) for seed in range(4)], store, device="cpu", jobs=1)
     assert stored_before == [0, 1, 2, 3]
 
@@ -467,12 +457,13 @@ def test_processes_give_what_one_process_gives(tmp_path):
 KILLED_SWEEP = """
 import os, signal, sys
 from pathlib import Path
-from paper_code import runs
+from paper_code.runs import execution
 from paper_code.data import SYNTHETIC_LOGS
-from paper_code.experiments import sweep
-from paper_code.runs import DataConfig, RunConfig, RunStore
-from paper_code.tables import results_table
-from paper_code.training import TrainingConfig
+from paper_code.chapters.shared.tables import results_table
+from paper_code.runs.config import DataConfig, RunConfig
+from paper_code.runs.store import RunStore
+from paper_code.runs.sweeps import sweep
+from paper_code.training.config import TrainingConfig
 
 def kill_at_call(function):
     calls = []
@@ -485,7 +476,7 @@ def kill_at_call(function):
 
 where = sys.argv[2]
 if where == "training":
-    runs.field_information_abundance = kill_at_call(runs.field_information_abundance)
+    execution.field_information_abundance = kill_at_call(execution.field_information_abundance)
 else:
     setattr(os, where, kill_at_call(getattr(os, where)))
 configs = [
@@ -569,7 +560,7 @@ def test_results_table_has_a_row_per_run():
 
 def test_what_the_book_is_used_for_does_not_change_its_records(tmp_path, monkeypatch):
     """Runs made on top of those that come with the project are stored, and found again, elsewhere."""
-    monkeypatch.setattr(experiments, "NEW_RESULTS", tmp_path)
+    monkeypatch.setattr(profiles, "NEW_RESULTS", tmp_path)
     committed = project_path(RESULTS_FOLDER)
     before = {path: path.stat().st_mtime_ns for path in committed.rglob("*")}
     monkeypatch.setattr(experiments, "OF_FIRST_REGIME", {("collapse", "criteo_like")})
@@ -578,18 +569,18 @@ def test_what_the_book_is_used_for_does_not_change_its_records(tmp_path, monkeyp
     trained = []
 
     def fake_sweep(configs, store, device):
-        missing = experiments.missing_runs(configs, store)
+        missing = sweeps.missing_runs(configs, store)
         some_record = next(store.records())
         for config in missing:
             trained.append(config)
             store.put(config, dataclasses.replace(some_record, config=config.to_json()))
 
-    monkeypatch.setattr(experiments, "sweep", fake_sweep)
+    monkeypatch.setattr(sweeps, "sweep", fake_sweep)
     for _ in range(2):
         found = records_of("collapse", "criteo_like", seeds=[77])
         assert [record.config["seed"] for record in found] == [77]
     assert [config.seed for config in trained] == [77]
-    assert experiments.stored_records("collapse", "criteo_like", seeds=[77]) == found
+    assert reading.stored_records("collapse", "criteo_like", seeds=[77]) == found
     assert [path.name for path in tmp_path.rglob("*.json")] == [f"{trained[0].hash}.json"]
     assert {path: path.stat().st_mtime_ns for path in committed.rglob("*")} == before
     assert run_store(tmp_path).folders == [tmp_path]

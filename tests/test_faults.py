@@ -20,11 +20,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from paper_code import cli, runs, sweeps
+from paper_code import cli
 from paper_code.data import ClickLog, Field, click_log, load_click_log
 from paper_code.data.click_log import check_rows, replaced_folder, write_description
-from paper_code.experiments import run_configs, sweep
-from paper_code.runs import DataConfig, RunConfig, RunRecord, RunStore, data_config, execute, load_data, read_record
+from paper_code.runs import execution, measurement, sweeps
+from paper_code.runs.config import DataConfig, RunConfig, data_config
+from paper_code.runs.execution import execute, load_data
+from paper_code.runs.experiments import run_configs
+from paper_code.runs.record import RunRecord, read_record
+from paper_code.runs.store import RunStore
+from paper_code.runs.sweeps import sweep
 from tests.killing import tiny_config
 
 ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1"}
@@ -49,7 +54,7 @@ def executed(monkeypatch) -> list[int]:
         done.append(config.seed)
         return record_of(config)
 
-    monkeypatch.setattr(sweeps, "execute", fake_execute)
+    monkeypatch.setattr(execution, "execute", fake_execute)
     monkeypatch.setattr(sweeps, "LOOK_AGAIN", 0.02)
     return done
 
@@ -256,7 +261,7 @@ def test_of_all_who_claim_a_run_one_has_it_at_a_time(tmp_path):
 
 def test_two_sweeps_share_the_runs_and_each_ends_with_all_of_them(tmp_path, executed, monkeypatch):
     together = threading.Barrier(2, timeout=20)
-    fake_execute = sweeps.execute
+    fake_execute = execution.execute
 
     def waits_for_the_other(config, *arguments, **options):
         if len(executed) < 2:
@@ -264,7 +269,7 @@ def test_two_sweeps_share_the_runs_and_each_ends_with_all_of_them(tmp_path, exec
         time.sleep(0.005)
         return fake_execute(config, *arguments, **options)
 
-    monkeypatch.setattr(sweeps, "execute", waits_for_the_other)
+    monkeypatch.setattr(execution, "execute", waits_for_the_other)
     configs = [tiny_config(seed) for seed in range(20)]
     found = []
 
@@ -287,9 +292,9 @@ def test_two_sweeps_share_the_runs_and_each_ends_with_all_of_them(tmp_path, exec
 HOLDING = """
 import sys, time
 from tests.killing import tiny_config
-from paper_code import sweeps
-from paper_code.experiments import sweep
-from paper_code.runs import RunStore
+from paper_code.runs import sweeps
+from paper_code.runs.store import RunStore
+from paper_code.runs.sweeps import sweep
 
 def execute(config, *arguments, **options):
     print("ready", flush=True)
@@ -500,7 +505,7 @@ def test_a_loss_that_is_not_finite_is_reported_with_its_step(tmp_path):
 
 
 def test_a_measurement_that_is_not_finite_is_reported_with_its_place(monkeypatch):
-    monkeypatch.setattr(runs, "measure", lambda model: {"side_by_side": [[1.0], [2.0, float("nan")]]})
+    monkeypatch.setattr(measurement, "measure", lambda model: {"side_by_side": [[1.0], [2.0, float("nan")]]})
     with pytest.raises(ValueError, match=r"^spectra.side_by_side.1.1 is nan, expected a finite number$"):
         execute(tiny_config(), "cpu", threads=1)
 
@@ -528,7 +533,7 @@ def damaged(path: Path, place, value: int) -> None:
 @pytest.fixture
 def log_folder(tmp_path) -> Path:
     load_data.cache_clear()
-    runs.check_once.cache_clear()
+    execution.check_once.cache_clear()
     save_log(tmp_path / "mine")
     return tmp_path / "mine"
 
@@ -572,7 +577,7 @@ def test_a_damaged_log_stops_a_sweep_before_anything_is_trained(log_folder, tmp_
 
 def test_the_rows_are_read_once(log_folder, monkeypatch):
     calls = []
-    monkeypatch.setattr(runs, "check_rows", lambda *arguments: calls.append(arguments))
+    monkeypatch.setattr(click_log, "check_rows", lambda *arguments: calls.append(arguments))
     run_configs("collapse", "mine", data_folder=log_folder.parent)
     for _ in range(2):
         load_data(data_config("mine", 0, 10, 10, log_folder.parent), log_folder.parent)

@@ -12,9 +12,13 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 from scipy import stats
 
-from paper_code.figures import abundance_figure, save_figure, scalability_figure, spectra_figure, toy_figure
+from paper_code.chapters.fig02_collapse import abundance_figure, spectra_figure
+from paper_code.chapters.fig04_toy import toy_figure
+from paper_code.chapters.fig08_scalability import scalability_figure
+from paper_code.chapters.shared.style import save_figure
 from paper_code.models import build_model
-from paper_code.runs import DataConfig, RunConfig, RunRecord
+from paper_code.runs.config import DataConfig, RunConfig
+from paper_code.runs.record import RunRecord
 from paper_code.spectra import random_spectrum, singular_values
 from paper_code.toy import ToyResult
 
@@ -217,7 +221,7 @@ def test_an_svg_has_no_ground_of_its_own_and_a_png_a_white_one(drawn, tmp_path):
 
 
 def test_a_relative_folder_is_below_the_projects_root(monkeypatch, tmp_path, toy_results):
-    monkeypatch.setattr("paper_code.experiments.PROJECT_FOLDER", tmp_path)
+    monkeypatch.setattr("paper_code.runs.config.PROJECT_FOLDER", tmp_path)
     save_figure(*toy_figure(*toy_results), "toy", "figures", "in words")
     assert (tmp_path / "figures" / "data" / "toy.csv").is_file()
 

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 import vl_convert
 
-from paper_code import figures, interactive, tables
-from paper_code.claims import Runs
-from paper_code.experiments import records_of, stored_records
+from paper_code.chapters import fig03_interaction_collapse, fig04_toy, fig08_scalability
+from paper_code.chapters.shared import gains, style, tables, vega
+from paper_code.chapters.shared.tables import Runs
 from paper_code.models import MODEL_LABELS
 from paper_code.published import published_auc
+from paper_code.runs.reading import records_of, stored_records
 from paper_code.toy import run_toy
 
 DIGITS = 1e-5  # relative: the specifications have six significant digits
@@ -37,9 +38,9 @@ def toy_results():
 @pytest.fixture(scope="module")
 def charts(of_logs, law_records, toy_results):
     return {
-        "law": interactive.law_chart(*law_records),
-        "toy": interactive.toy_chart(*toy_results),
-        "gains": interactive.gains_chart(of_logs, "avazu_like"),
+        "law": fig03_interaction_collapse.law_chart(*law_records),
+        "toy": fig04_toy.toy_chart(*toy_results),
+        "gains": fig08_scalability.gains_chart(of_logs, "avazu_like"),
     }
 
 
@@ -78,7 +79,7 @@ def test_the_law_chart_has_every_pair_of_the_first_records(charts, law_records):
     expected = {}
     for records in law_records:
         record = records[0]
-        pairs, of_fields = tables.sub_embedding_abundance(record), tables.field_abundance(record)
+        pairs, of_fields = fig03_interaction_collapse.sub_embedding_abundance(record), tables.field_abundance(record)
         for i, j in np.argwhere(~np.isnan(pairs)):
             one, other = record.fields[i], record.fields[j]
             expected[MODEL_LABELS[record.config["model"]], one["name"], other["name"]] = (
@@ -93,7 +94,7 @@ def test_the_law_chart_has_every_pair_of_the_first_records(charts, law_records):
 def test_the_law_of_many_fields_stays_small():
     records = records_of("few_rows", "criteo_80k")
     of_models = [[r for r in records if r.config["model"] == model][:1] for model in ("ffm", "dcnv2")]
-    assert len(json.dumps(interactive.law_chart(*of_models))) < 300_000
+    assert len(json.dumps(fig03_interaction_collapse.law_chart(*of_models))) < 300_000
 
 
 def test_the_toy_chart_has_every_singular_value_and_abundance(charts, toy_results):
@@ -126,10 +127,10 @@ class TestGains:
 
     def test_ours_are_the_gains_and_intervals_of_the_figures(self, charts, of_logs, dataset):
         points = self.points(charts, dataset, "ours")
-        expected = figures.gains(tables.results_table(of_logs[dataset]))
+        expected = gains.gains(tables.results_table(of_logs[dataset]))
         assert len(points) == len(expected)
         for row in expected.itertuples():
-            point = points[MODEL_LABELS[row.model], figures.EMBEDDING_LABELS[row.embedding], row.scale]
+            point = points[MODEL_LABELS[row.model], style.EMBEDDING_LABELS[row.embedding], row.scale]
             ends = [row.gain - row.half_interval, row.gain + row.half_interval]
             assert [point["gain"], point["low"], point["high"]] == pytest.approx([row.gain, *ends], rel=DIGITS)
             assert point["seeds"] == row.seeds
@@ -138,13 +139,13 @@ class TestGains:
             assert point["source"] == f"ours, {dataset}, synthetic"
 
     def test_the_scores_are_those_of_the_tables(self, charts, of_logs, dataset):
-        table = tables.auc_table(of_logs[dataset], spread=True)
+        table = gains.auc_table(of_logs[dataset], spread=True)
         for _, row in table.iterrows():
             points = self.points(charts, dataset, row["source"].split(",")[0])
             for size in (1, 2, 3, 4, 10):
                 text = row["base" if size == 1 else f"{size}x"]
                 if text:
-                    point = points[row["model"], figures.EMBEDDING_LABELS[row["embedding"]], size]
+                    point = points[row["model"], style.EMBEDDING_LABELS[row["embedding"]], size]
                     assert f"{point['auc']} ± {point['deviation']}" == text
                     assert point["source"] == row["source"]
 
@@ -178,13 +179,13 @@ def test_the_title_names_both_sources(charts):
 
 
 def test_single_embedding_alone(of_logs):
-    chart = interactive.gains_chart(of_logs, embeddings=["SE"])
+    chart = fig08_scalability.gains_chart(of_logs, embeddings=["SE"])
     assert {row["embedding"] for row in data_of(chart)} == {"single"}
 
 
 def test_a_model_that_the_paper_lacks_has_ours_alone():
     records = [r for r in stored_records("newer", "criteo_like") if r.config["model"] == "gdcn"]
-    chart = interactive.gains_chart({"criteo_like": records})
+    chart = fig08_scalability.gains_chart({"criteo_like": records})
     assert {row["kind"] for row in data_of(chart)} == {"ours"}
     assert parameters(chart)["shown"]["bind"]["options"] == ["ours"]
     assert parameters(chart)["model"]["bind"]["options"] == ["GDCN"]
@@ -193,7 +194,7 @@ def test_a_model_that_the_paper_lacks_has_ours_alone():
 
 
 def test_the_bundle_is_one_classic_script_that_defines_vega_embed():
-    script = interactive.vega_bundle()
+    script = vega.vega_bundle()
     assert script.startswith('(() => { "use strict";')
     assert "window.vegaEmbed=" in script
     assert "import.meta" not in script

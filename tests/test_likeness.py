@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from paper_code import likeness
+from paper_code.chapters import synthetic_logs
+from paper_code.chapters.synthetic_logs import MEASURES, dependence, entropy, information, one_hot, predicted_auc
 from paper_code.data import SYNTHETIC_LOGS, ClickLog, Field
-from paper_code.likeness import MEASURES, dependence, entropy, information, one_hot, predicted_auc
 
 
 def log_of(columns: list[np.ndarray], labels: np.ndarray) -> ClickLog:
@@ -69,7 +69,7 @@ def test_columns_stand_for_values_and_for_pairs_of_values():
     rng = np.random.default_rng(0)
     log = log_of([rng.integers(size, size=200) for size in (3, 7, 2)], rng.integers(2, size=200))
     features = one_hot(log, with_pairs=True)
-    assert features.shape == (200, 12 + likeness.PAIR_BUCKETS)
+    assert features.shape == (200, 12 + synthetic_logs.PAIR_BUCKETS)
     assert (features.sum(axis=1) == 3 + 3).all()
     plain = features[:, :12].toarray()
     for row, ids in zip(plain, log.ids, strict=True):
@@ -81,10 +81,10 @@ def test_columns_stand_for_values_and_for_pairs_of_values():
 
 
 def test_every_measure_of_a_log_is_there(monkeypatch):
-    monkeypatch.setattr(likeness, "PENALTIES", {False: (0.1,), True: (0.01,)})
-    monkeypatch.setattr(likeness, "PAIR_BUCKETS", 1 << 12)
+    monkeypatch.setattr(synthetic_logs, "PENALTIES", {False: (0.1,), True: (0.01,)})
+    monkeypatch.setattr(synthetic_logs, "PAIR_BUCKETS", 1 << 12)
     log = SYNTHETIC_LOGS["criteo_like"](0, 3_000, 0)
-    values, fields = likeness.likeness(log)
+    values, fields = synthetic_logs.likeness(log)
     assert list(values) == list(MEASURES)
     assert np.isfinite(list(values.values())).all()
     assert values["rows_per_value"] == 3_000 / sum(log.cardinalities)
@@ -99,37 +99,37 @@ def test_every_measure_of_a_log_is_there(monkeypatch):
 
 
 def test_the_committed_numbers_are_of_logs_with_as_many_rows():
-    table = likeness.committed()
+    table = synthetic_logs.committed()
     assert [(row.log, row.rows) for row in table.itertuples()] == [
         *(("criteo_80k", 80_000), ("criteo_like", 80_000), ("criteo_like", 200_000)),
         *(("avazu_6k", 6_000), ("avazu_like", 6_000), ("avazu_like", 200_000)),
     ]
     assert set(MEASURES) <= set(table.columns)
     assert table["source"].str.startswith(("SHA-256", "seed 0")).all()
-    fields = likeness.committed("likeness_fields")
+    fields = synthetic_logs.committed("likeness_fields")
     assert fields.groupby(["log", "rows"]).size().to_dict() == {
         (row.log, row.rows): row.fields for row in table.itertuples()
     }
 
 
 def test_the_committed_numbers_of_a_synthetic_log_are_its_own():
-    fields = likeness.committed("likeness_fields").query("log == 'avazu_like' and rows == 6000")
-    found = likeness.field_table(SYNTHETIC_LOGS["avazu_like"](0, 6_000, 0)).set_index("field")
+    fields = synthetic_logs.committed("likeness_fields").query("log == 'avazu_like' and rows == 6000")
+    found = synthetic_logs.field_table(SYNTHETIC_LOGS["avazu_like"](0, 6_000, 0)).set_index("field")
     expected = fields.set_index("field").drop(columns=["log", "rows"])
     np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4)
 
 
 def test_the_table_has_a_row_per_measure_and_a_column_per_log():
-    table = likeness.likeness_table()
+    table = synthetic_logs.likeness_table()
     assert table[""].tolist() == list(MEASURES.values())
     assert table.shape == (len(MEASURES), 7)
     assert table.set_index("").loc["rows per value", "criteo_like, 200,000 rows"] == "42.0"
-    assert len(likeness.fields_text()) == len(likeness.committed("likeness_fields"))
+    assert len(synthetic_logs.fields_text()) == len(synthetic_logs.committed("likeness_fields"))
 
 
 @pytest.mark.parametrize(("real", "like"), [("criteo_80k", "criteo_like"), ("avazu_6k", "avazu_like")])
 def test_what_the_page_says_fits_and_does_not(real, like):
-    table = likeness.committed().set_index(["log", "rows"])
+    table = synthetic_logs.committed().set_index(["log", "rows"])
     theirs = table.loc[real].iloc[0]
     same_rows, regime = (table.loc[(like, rows)] for rows in (theirs.name, 200_000))
     assert theirs["shared_id_reads"] > 0.05

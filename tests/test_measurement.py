@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from paper_code.measurement import distance_to_unitary, measure, parameters_by_part, pattern_measures, summary
 from paper_code.models import MODELS, build_model
+from paper_code.runs.measurement import distance_to_unitary, measure, parameters_by_part, pattern_measures, summary
 from paper_code.spectra import information_abundance
 
 CARDINALITIES = [12, 30, 9]

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from paper_code.claims import Runs, with_training
-from paper_code.experiments import records_of
-from paper_code.measures import measures_table
+from paper_code.chapters.measures import measures_table
+from paper_code.chapters.optimizer import with_training
+from paper_code.chapters.shared.tables import Runs, random_spectra
+from paper_code.runs.reading import records_of
 from paper_code.spectra import random_spectrum
-from paper_code.tables import random_spectra
 
 NAMES = ("evidence_iii", "evidence_iv", "patterns", "optimizer")
 

@@ -3,12 +3,20 @@
 import numpy as np
 import pytest
 
-from paper_code.claims import Runs, optimizer_claims, with_training
-from paper_code.experiments import WEIGHT_DECAYS, records_of, run_configs
-from paper_code.figures import optimizer_figure, optimizer_lines
-from paper_code.runs import RunRecord
+from paper_code.chapters.fig03_interaction_collapse import law_correlations
+from paper_code.chapters.optimizer import (
+    optimizer_claims,
+    optimizer_figure,
+    optimizer_lines,
+    optimizer_summary,
+    optimizer_table,
+    with_training,
+)
+from paper_code.chapters.shared.tables import Runs
+from paper_code.runs.experiments import WEIGHT_DECAYS, run_configs
+from paper_code.runs.reading import records_of
+from paper_code.runs.record import RunRecord
 from paper_code.spectra import random_spectrum
-from paper_code.tables import law_correlations, optimizer_summary, optimizer_table
 
 
 @pytest.fixture(scope="module")

@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 from matplotlib import pyplot as plt
 
-from paper_code import page as page_module
-from paper_code.experiments import records_of
-from paper_code.page import Page
+from paper_code.book import page as page_module
+from paper_code.book.page import Page
+from paper_code.runs.reading import records_of
 
 
 @pytest.fixture

@@ -14,33 +14,33 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from paper_code.claims import (
-    OTHER_CHOICES,
-    OURS,
-    Claim,
-    Ledger,
-    Runs,
-    alternatives_claims,
-    map_claims,
-    newer_claims,
-    released_claims,
-)
-from paper_code.experiments import EXPERIMENTS, FIRST, MAP_LEVELS, OF_FIRST_REGIME, PROFILES, run_configs
-from paper_code.reach import (
+from paper_code.chapters.claims import Ledger
+from paper_code.chapters.newer import newer_claims
+from paper_code.chapters.reach import (
     KINDS,
     POINT,
+    alternatives_claims,
     alternatives_table,
     alternatives_text,
     factors_text,
+    map_claims,
     map_correlations,
     map_factors,
     map_summary,
     map_table,
     single_at_time,
 )
-from paper_code.regularizers import RegularizerConfig
-from paper_code.runs import RunConfig, RunRecord, RunStore
+from paper_code.chapters.released import OTHER_CHOICES, released_claims
+from paper_code.chapters.shared.judged import OURS
+from paper_code.chapters.shared.rules import Claim
+from paper_code.chapters.shared.tables import Runs
+from paper_code.runs.config import RunConfig
+from paper_code.runs.experiments import EXPERIMENTS, MAP_LEVELS, OF_FIRST_REGIME, run_configs
+from paper_code.runs.profiles import FIRST, PROFILES
+from paper_code.runs.record import RunRecord
+from paper_code.runs.store import RunStore
 from paper_code.spectra import random_information_abundance
+from paper_code.training.config import RegularizerConfig
 
 CARDINALITIES = [20, 30, 40, 60, 80]
 OFFSETS = [-0.05, 0.2, -0.05, -0.08, -0.02]  # of the fields' shares of random from their mean

@@ -8,8 +8,9 @@ from torch import nn
 from paper_code.data import ClickLog
 from paper_code.data.click_log import Field
 from paper_code.models import build_model
-from paper_code.regularizers import REGULARIZERS, Penalty, RegularizerConfig
-from paper_code.training import TrainingConfig, fit
+from paper_code.training.config import RegularizerConfig, TrainingConfig
+from paper_code.training.fitting import fit
+from paper_code.training.regularizers import REGULARIZERS, Penalty
 
 CARDINALITIES = [5, 7, 40, 11]
 N, K = len(CARDINALITIES), 3

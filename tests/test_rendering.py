@@ -2,7 +2,7 @@
 
 from types import SimpleNamespace
 
-from paper_code.rendering import drop_thebe, inline_drawings, inline_svg, mend_lists, without_unused_icons
+from paper_code.book.rendering import drop_thebe, inline_drawings, inline_svg, mend_lists, without_unused_icons
 
 SVG = (
     '<?xml version="1.0"?>\n<!DOCTYPE svg>\n<svg xmlns="http://www.w3.org/2000/svg" width="388pt" height="200pt"'

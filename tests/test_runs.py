@@ -10,15 +10,18 @@ import numpy as np
 import pytest
 import torch
 
-from paper_code import runs
 from paper_code.data import SYNTHETIC_LOGS, ClickLog, Field
 from paper_code.data.click_log import replaced_folder, split_rows, write_description
-from paper_code.measurement import summary
 from paper_code.models import build_model, model_options
-from paper_code.regularizers import RegularizerConfig
-from paper_code.runs import DataConfig, RunConfig, RunRecord, RunStore, data_config, execute, load_data, read_record
+from paper_code.runs import config, machine
+from paper_code.runs.config import DataConfig, RunConfig, data_config
+from paper_code.runs.execution import execute, load_data
+from paper_code.runs.measurement import summary
+from paper_code.runs.record import RunRecord, read_record
+from paper_code.runs.store import RunStore
 from paper_code.spectra import information_abundance, information_abundance_of, singular_values
-from paper_code.training import TrainingConfig, fit
+from paper_code.training.config import RegularizerConfig, TrainingConfig
+from paper_code.training.fitting import fit
 
 LAPTOP_RUN = RunConfig(
     data=DataConfig("criteo_like", 0, 400_000, 200_000, generator=None),
@@ -208,8 +211,8 @@ def test_a_record_comes_back_as_it_was_put(tmp_path, records):
 def test_records_are_listed_by_name_and_half_written_ones_are_not(tmp_path):
     store = RunStore(tmp_path)
     configs = [tiny_config(seed=seed) for seed in range(4)]
-    for config in configs:
-        store.put(config, any_record(config))
+    for one in configs:
+        store.put(one, any_record(one))
     (tmp_path / "criteo_like" / ".abc.tmp").write_text("{")
     (tmp_path / "criteo_like" / ".abc.json").write_text("{")
     found = [record.config["seed"] for record in store.records()]
@@ -428,9 +431,9 @@ def test_provenance(records):
 
 
 def test_outside_a_checkout_there_is_no_commit(monkeypatch, tmp_path):
-    monkeypatch.setattr(runs, "PROJECT_FOLDER", tmp_path)
+    monkeypatch.setattr(config, "PROJECT_FOLDER", tmp_path)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
-    uncached = getattr(runs.commit, "__wrapped__", runs.commit)
+    uncached = getattr(machine.commit, "__wrapped__", machine.commit)
     assert uncached()["commit"] is None
 
 

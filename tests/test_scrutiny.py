@@ -7,10 +7,11 @@ import pandas as pd
 import pytest
 from matplotlib import pyplot as plt
 
-from paper_code.figures import alternatives_figure, changes_figure, reach_figure
-from paper_code.released import changes_table, changes_text
-from paper_code.runs import DataConfig, RunConfig, RunRecord
-from paper_code.training import TrainingConfig
+from paper_code.chapters.reach import alternatives_figure, reach_figure
+from paper_code.chapters.released import changes_figure, changes_table, changes_text
+from paper_code.runs.config import DataConfig, RunConfig
+from paper_code.runs.record import RunRecord
+from paper_code.training.config import TrainingConfig
 
 
 @pytest.fixture(autouse=True)

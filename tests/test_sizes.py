@@ -2,9 +2,7 @@
 
 import pytest
 
-from paper_code.models import MODELS
-from paper_code.published import STATISTICS
-from paper_code.sizes import (
+from paper_code.chapters.models import (
     memory_table,
     nfwfm_on_avazu,
     paper_cardinalities,
@@ -12,6 +10,8 @@ from paper_code.sizes import (
     parameters,
     size_table,
 )
+from paper_code.models import MODELS
+from paper_code.published import STATISTICS
 
 
 @pytest.mark.parametrize(

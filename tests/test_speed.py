@@ -6,10 +6,8 @@ import pandas as pd
 import pytest
 from matplotlib import pyplot as plt
 
-from paper_code import figures, speed
-from paper_code.experiments import PAPER_MODELS, records_of
-from paper_code.published import published_auc
-from paper_code.speed import (
+from paper_code.chapters import speed
+from paper_code.chapters.speed import (
     cells,
     cost_summary,
     days_text,
@@ -20,6 +18,9 @@ from paper_code.speed import (
     speed_text,
     training_speed,
 )
+from paper_code.published import published_auc
+from paper_code.runs.experiments import PAPER_MODELS
+from paper_code.runs.reading import records_of
 
 ROW = {"dataset": "Criteo", "device": "cpu", "hardware": "a processor", "floor_seconds": 0.1, "peak_mib": 1000}
 ROW |= {"deferred_floor_seconds": 0.05, "samples_per_second": 20480.0}
@@ -73,7 +74,7 @@ def test_the_text_has_a_row_for_every_case():
 
 
 def test_the_figure_has_a_mark_for_every_ratio():
-    figure, data = figures.speed_figure(TABLE)
+    figure, data = speed.speed_figure(TABLE)
     left, right = figure.axes
     assert len(left.containers) == (TABLE["participant"] != "ours").sum()
     assert [label.get_text() for label in left.get_yticklabels()] == list(speed_text(TABLE)["case"])
@@ -84,7 +85,7 @@ def test_the_figure_has_a_mark_for_every_ratio():
 
 def test_with_a_deferring_participant_the_figure_has_both_floors():
     dense = pd.DataFrame([row("dnn", "ME", 10, "dense", 0.2, 1.25)])
-    figure, _ = figures.speed_figure(pd.concat([TABLE, dense]))
+    figure, _ = speed.speed_figure(pd.concat([TABLE, dense]))
     lines = figure.axes[1].lines
     assert lines[1].get_xdata().tolist() == pytest.approx([2, 3.2, 18, 18])
     assert [text.get_text() for text in figure.legends[0].get_texts()][-2:] == ["floor, dense", "floor, deferred"]

@@ -15,11 +15,12 @@ import joblib
 import pytest
 import torch
 
-from paper_code import sweeps
-from paper_code.experiments import sweep
-from paper_code.runs import DataConfig, RunConfig, RunRecord, RunStore
-from paper_code.sweeps import check_workers, ended, places
-from paper_code.training import TrainingConfig
+from paper_code.runs import execution, sweeps
+from paper_code.runs.config import DataConfig, RunConfig
+from paper_code.runs.record import RunRecord
+from paper_code.runs.store import RunStore
+from paper_code.runs.sweeps import check_workers, ended, places, sweep
+from paper_code.training.config import TrainingConfig
 
 
 def tiny_config(seed=0, rows=2_000) -> RunConfig:
@@ -83,7 +84,7 @@ def test_runs_go_on_at_once_each_on_a_gpu_of_its_own(tmp_path, monkeypatch, thre
         busy.remove(device)
         return record_of(config)
 
-    monkeypatch.setattr(sweeps, "execute", fake_execute)
+    monkeypatch.setattr(execution, "execute", fake_execute)
     with joblib.parallel_config("threading"):
         assert sweep([tiny_config(seed) for seed in range(12)], RunStore(tmp_path), device="cuda", jobs=jobs) == 12
     assert found == [sorted(["cuda:0", "cuda:1", "cuda:2"] * on_each)] * 12
@@ -96,7 +97,7 @@ def test_a_run_that_fails_gives_its_gpu_back(tmp_path, monkeypatch, three_gpus):
             raise RuntimeError("out of memory")
         return record_of(config)
 
-    monkeypatch.setattr(sweeps, "execute", fake_execute)
+    monkeypatch.setattr(execution, "execute", fake_execute)
     with joblib.parallel_config("threading"), pytest.raises(RuntimeError, match="4 of 6 runs failed"):
         sweep([tiny_config(seed) for seed in range(6)], RunStore(tmp_path), device="auto")
     assert len(list(RunStore(tmp_path).records())) == 2
@@ -137,11 +138,11 @@ def distributed():
 
 DIES_IN_MID_RUN = """
 import os, signal
-from paper_code import runs
-runs.field_information_abundance = lambda model: os.kill(os.getpid(), signal.SIGKILL)
+from paper_code.runs import execution
+execution.field_information_abundance = lambda model: os.kill(os.getpid(), signal.SIGKILL)
 """
 UNFIT_AFTER_THE_FIRST_LOOK = """
-from paper_code import sweeps
+from paper_code.runs import sweeps
 answers = iter([None])
 sweeps.unfitness = lambda device, expected, dask_worker: next(answers, "node7: torch is 2.12.0, expected 2.13.0")
 """

@@ -6,35 +6,31 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from paper_code.measurement import measure, sub_embedding_information_abundance
-from paper_code.models import MODELS, build_model
-from paper_code.regularizers import RegularizerConfig
-from paper_code.runs import DataConfig, RunConfig, RunRecord
-from paper_code.spectra import information_abundance
-from paper_code.tables import (
-    auc_table,
-    cost_table,
-    field_abundance,
-    html_table,
-    initial_patterns,
-    initial_set_abundance,
-    initial_spectra,
+from paper_code.chapters.fig03_interaction_collapse import (
     initial_sub_embedding_abundance,
-    interaction_patterns,
     law_correlations,
     law_means,
-    origins_table,
-    pattern_measures,
-    processor_seconds,
-    provenance,
     randomly_projected_abundance,
-    relative_spread,
-    results_table,
-    set_spread,
     sub_embedding_abundance,
-    variant,
 )
-from paper_code.training import TrainingConfig
+from paper_code.chapters.fig09_analysis import (
+    initial_patterns,
+    initial_set_abundance,
+    interaction_patterns,
+    pattern_measures,
+    relative_spread,
+    set_spread,
+)
+from paper_code.chapters.runs import cost_table, origins_table, processor_seconds
+from paper_code.chapters.shared.gains import auc_table
+from paper_code.chapters.shared.html import html_table
+from paper_code.chapters.shared.tables import field_abundance, initial_spectra, provenance, results_table, variant
+from paper_code.models import MODELS, build_model
+from paper_code.runs.config import DataConfig, RunConfig
+from paper_code.runs.measurement import measure, sub_embedding_information_abundance
+from paper_code.runs.record import RunRecord
+from paper_code.spectra import information_abundance
+from paper_code.training.config import RegularizerConfig, TrainingConfig
 
 CARDINALITIES = [4, 9, 40, 120, 300]
 

@@ -10,10 +10,12 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from paper_code import training
 from paper_code.data import ClickLog, Field, Split, split_rows
 from paper_code.models import build_model
-from paper_code.training import TrainingConfig, find_device, fit, scores
+from paper_code.training import fitting, weight_average
+from paper_code.training.config import TrainingConfig
+from paper_code.training.fitting import fit, scores
+from paper_code.training.process import find_device
 
 CARDINALITIES = [6, 40, 11]
 ROWS = 900
@@ -155,7 +157,7 @@ def test_it_trains_the_same_where_the_c_library_is_another(log, monkeypatch):
 def with_validation_aucs(monkeypatch, aucs):
     """Let the validation AUCs be these, then the test AUC 0.123."""
     sequence = iter(aucs)
-    monkeypatch.setattr(training, "scores", lambda labels, logits: (next(sequence, 0.123), 0.5))
+    monkeypatch.setattr(fitting, "scores", lambda labels, logits: (next(sequence, 0.123), 0.5))
 
 
 EARLY_STOPPING = [
@@ -585,13 +587,13 @@ def test_the_average_is_scored_and_the_raw_weights_are_kept(log):
     """The averaged weights recomputed from those after every step, one look at the end."""
     model, seen = small_model(dropout=0.0), []
 
-    class Watched(training.WeightAverage):
+    class Watched(weight_average.WeightAverage):
         def update(self):
             super().update()
             seen.append(model.embedding.weight.detach().clone())
 
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(training, "WeightAverage", Watched)
+        patched.setattr(weight_average, "WeightAverage", Watched)
         found = run(model, log, averaging=0.8, max_epochs=1)
     weights = torch.tensor([0.8**age for age in reversed(range(len(seen)))])
     expected = (torch.stack(seen) * weights[:, None, None]).sum(dim=0) / weights.sum()
@@ -645,7 +647,7 @@ def test_refitting_trains_all_but_what_is_frozen_for_one_epoch(log):
     before.switch_off_interaction()
     refitted = copy.deepcopy(before)
     config = TrainingConfig(batch_size=64, max_epochs=9, looks_per_epoch=3, averaging=0.9, measured_epoch=2)
-    auc = training.refitted_auc(refitted, log, SPLIT, config, seed=0, device="cpu")
+    auc = fitting.refitted_auc(refitted, log, SPLIT, config, seed=0, device="cpu")
     assert 0 < auc < 1
     for (name, new), old in zip(refitted.named_parameters(), before.parameters(), strict=True):
         assert torch.equal(new, old) == name.startswith("interaction."), name

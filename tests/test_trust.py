@@ -1,6 +1,6 @@
 """The counts on the page "What we tried to break"."""
 
-from paper_code.trust import fuzz, fuzz_text, killing
+from paper_code.chapters.trust import fuzz, fuzz_text, killing
 from tests import fuzz as fuzz_run
 from tests import killing as killing_run
 

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from paper_code.models import build_model
-from paper_code.weight_average import WeightAverage
+from paper_code.training.weight_average import WeightAverage
 
 
 def test_after_one_update_it_is_the_model():

@@ -12,14 +12,7 @@ import numpy as np
 import polars as pl
 from tqdm import tqdm
 
-from paper_code.data.click_log import (
-    ClickLog,
-    Field,
-    load_click_log,
-    replaced_folder,
-    split_rows,
-    write_description,
-)
+from paper_code.data.click_log import ClickLog, Field, load_click_log, replaced_folder, split_rows, write_description
 from paper_code.data.raw import MalformedLogError
 from paper_code.data.rows import INTEGER, MISSING, SKIP_LIMIT, LogFormat, RawLog, integer_written
 

@@ -51,7 +51,7 @@ from tqdm import tqdm
 from paper_code.data import load_click_log, prepare_criteo
 from paper_code.data.criteo import CRITEO
 from paper_code.published import STATISTICS
-from paper_code.runs import peak_memory, processor, reset_peak_memory
+from paper_code.runs.machine import peak_memory, processor, reset_peak_memory
 
 CRITEO_ROWS = 45_840_617
 DISTINCT = {"C3": 10_131_227, "C12": 8_351_593, "C21": 7_046_547, "C16": 5_461_306, "C4": 2_202_608}

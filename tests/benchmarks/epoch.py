@@ -3,8 +3,8 @@
     python tests/benchmarks/epoch.py --device cuda --csv epoch.csv
 
 Table 2's rows with ids skewed as in `training` and random labels, drawn on the device: training by
-`paper_code.training.Trainer` on eight tenths of them, the logits of the validation rows by `predict`, both as `fit`
-calls them. It needs memory for the rows, 7 GB for Criteo.
+`paper_code.training.fitting.Trainer` on eight tenths of them, the logits of the validation rows by `predict`, both as
+`fit` calls them. It needs memory for the rows, 7 GB for Criteo.
 """
 
 import argparse
@@ -21,15 +21,9 @@ from training import BATCH, Case, setting_of
 from paper_code.data.click_log import rows_of_share
 from paper_code.models import MODELS, base_embedding_size, build_model
 from paper_code.published import STATISTICS
-from paper_code.training import (
-    Trainer,
-    TrainingConfig,
-    find_device,
-    make_optimizer,
-    predict,
-    seeded,
-    set_up_process,
-)
+from paper_code.training.config import TrainingConfig
+from paper_code.training.fitting import Trainer, make_optimizer, predict
+from paper_code.training.process import find_device, seeded, set_up_process
 
 
 def measure(case: Case, device: torch.device) -> dict:

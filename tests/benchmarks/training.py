@@ -9,10 +9,10 @@ that value k has a share of about 1/k.
 Scale s above 1 has two cases: one embedding set of s times the base size, and s sets of the base size. FFM and FM have
 one set, and only scale 1.
 
-Ours is timed through `paper_code.training.Trainer`, which is what `fit` runs, and with its process settings but not
-its deterministic algorithms. Beside it train
+Ours is timed through `paper_code.training.fitting.Trainer`, which is what `fit` runs, and with its process settings
+but not its deterministic algorithms. Beside it train
 
-    dense           ours with nothing deferred (`paper_code.deferral`), where it else is
+    dense           ours with nothing deferred (`paper_code.training.deferral`), where it else is
     loop            each model as one would write it first, with a Python loop over the sets (`peers`)
     deepctr-torch   the models with one set that DeepCTR-Torch has (`peers_deepctr_torch`)
     fuxictr         the models with one set that FuxiCTR has (`peers_fuxictr`)
@@ -52,12 +52,14 @@ from roofline import Rates, count_flops, floors, measure_rates, wait
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from paper_code import deferral
+from paper_code.chapters.models import paper_cardinalities
 from paper_code.models import MODEL_LABELS, MODELS, base_embedding_size, build_model
 from paper_code.published import STATISTICS
-from paper_code.runs import peak_memory, processor, reset_peak_memory
-from paper_code.sizes import paper_cardinalities
-from paper_code.training import Trainer, TrainingConfig, find_device, make_optimizer, set_up_process
+from paper_code.runs.machine import peak_memory, processor, reset_peak_memory
+from paper_code.training import deferral
+from paper_code.training.config import TrainingConfig
+from paper_code.training.fitting import Trainer, make_optimizer
+from paper_code.training.process import find_device, set_up_process
 
 BATCH, BATCHES = 2048, 32
 OURS_STEPS = {32: 3, 16: 8}  # in a round, where they take less than so many times its seconds
@@ -191,7 +193,7 @@ def trainer(name: str, case: Case, ids: Tensor, labels: Tensor) -> Callable[[int
 
 def measure(case: Case, names: list[str], device: torch.device, rounds: int, seconds: float) -> list[Timing]:
     """The timing of each of the participants, in turn; seconds: about what a participant trains in a round."""
-    set_up_process(device)  # as `paper_code.training.fit`, for all
+    set_up_process(device)  # as `paper_code.training.fitting.fit`, for all
     ids, labels = skewed_log(case.dataset, device)
     trainers, steps, peaks = [], [], []
     for name in names:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from paper_code.book import BOOK_FOLDER
-from paper_code.experiments import project_path
+from paper_code.book.build import BOOK_FOLDER
+from paper_code.runs.profiles import project_path
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from paper_code.book import BOOK_FOLDER
+from paper_code.book.build import BOOK_FOLDER
 
 NOTATION = BOOK_FOLDER / "notation.md"
 GLOSSARY = re.compile(r"^```\{glossary\}\n(.*?)^```$", flags=re.DOTALL | re.MULTILINE)

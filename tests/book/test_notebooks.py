@@ -11,28 +11,40 @@ import pandas as pd
 import pytest
 from matplotlib import pyplot as plt
 
-from paper_code import figures
-from paper_code.book import BOOK_FOLDER, execute_book
-from paper_code.claims import Runs, ledger, summary_table
-from paper_code.consistency import published_intervals
-from paper_code.data import prepare_criteo
-from paper_code.decay import absent_table, typical_gradient
-from paper_code.experiments import (
-    BOOK,
-    PROFILES,
-    RESULTS_FOLDER,
-    project_path,
-    records_of,
-    run_configs,
-    toy_results,
-    trials,
+from paper_code.book.build import BOOK_FOLDER, execute_book
+from paper_code.chapters import (
+    consistency,
+    fig02_collapse,
+    fig03_interaction_collapse,
+    fig04_toy,
+    fig05_regularized,
+    fig06_dnn_dcnv2,
+    fig07_architecture,
+    fig08_scalability,
+    fig09_analysis,
+    ledger_page,
+    measures,
+    optimizer,
+    reach,
+    released,
+    speed,
 )
-from paper_code.measures import measures_table
+from paper_code.chapters.claims import ledger
+from paper_code.chapters.consistency import published_intervals
+from paper_code.chapters.ledger_page import summary_table
+from paper_code.chapters.measures import measures_table
+from paper_code.chapters.optimizer import absent_table, typical_gradient
+from paper_code.chapters.reach import alternatives_table, map_summary, map_table
+from paper_code.chapters.released import changes_table
+from paper_code.chapters.shared.tables import Runs
+from paper_code.chapters.speed import training_speed
+from paper_code.data import prepare_criteo
 from paper_code.models import build_model
-from paper_code.reach import alternatives_table, map_summary, map_table
-from paper_code.released import changes_table
-from paper_code.runs import RunRecord, RunStore
-from paper_code.speed import training_speed
+from paper_code.runs.experiments import BOOK, run_configs
+from paper_code.runs.profiles import PROFILES, RESULTS_FOLDER, project_path
+from paper_code.runs.reading import records_of, toy_results, trials
+from paper_code.runs.record import RunRecord
+from paper_code.runs.store import RunStore
 
 NOTEBOOKS = sorted(BOOK_FOLDER.glob("*.ipynb"))
 TRAINABLE = [path for path in NOTEBOOKS if path.stem != "real_rows"]  # its rows are not part of the project
@@ -55,50 +67,52 @@ def on_both(experiment: str) -> list[RunRecord]:
 
 # every figure of the book -> the figure and its numbers, from the committed records
 FIGURES = {
-    "claims_ledger": lambda: figures.ledger_figure(summary_table(ledger((CRITEO, AVAZU)))),
-    "fig01_single_embedding": lambda: figures.scalability_figure(records_of("tables", CRITEO), ["SE"]),
-    "fig01_spectra": lambda: figures.spectra_figure(records_of("collapse", CRITEO)),
-    "fig02_information_abundance": lambda: figures.abundance_figure(records_of("collapse", CRITEO)),
-    "fig03_interaction_collapse": lambda: figures.law_figure(records_of("evidence_i", CRITEO), largest("evidence_ii")),
-    "fig04_toy": lambda: figures.toy_figure(*toy_results()),
-    "fig05_regularized": lambda: figures.regularized_figure(records_of("evidence_iii", CRITEO)),
-    "fig06_dnn_dcnv2": lambda: figures.dnn_dcnv2_figure(records_of("evidence_iv", CRITEO)),
-    "fig07_architecture": lambda: figures.architecture_figure(
+    "claims_ledger": lambda: ledger_page.ledger_figure(summary_table(ledger((CRITEO, AVAZU)))),
+    "fig01_single_embedding": lambda: fig08_scalability.scalability_figure(records_of("tables", CRITEO), ["SE"]),
+    "fig01_spectra": lambda: fig02_collapse.spectra_figure(records_of("collapse", CRITEO)),
+    "fig02_information_abundance": lambda: fig02_collapse.abundance_figure(records_of("collapse", CRITEO)),
+    "fig03_interaction_collapse": lambda: fig03_interaction_collapse.law_figure(
+        records_of("evidence_i", CRITEO), largest("evidence_ii")
+    ),
+    "fig04_toy": lambda: fig04_toy.toy_figure(*toy_results()),
+    "fig05_regularized": lambda: fig05_regularized.regularized_figure(records_of("evidence_iii", CRITEO)),
+    "fig06_dnn_dcnv2": lambda: fig06_dnn_dcnv2.dnn_dcnv2_figure(records_of("evidence_iv", CRITEO)),
+    "fig07_architecture": lambda: fig07_architecture.architecture_figure(
         [build_model("dcnv2", [50, 7], embedding_size=10, num_sets=sets) for sets in (1, 2)]
     ),
-    "fig08_scalability": lambda: figures.scalability_figure(records_of("tables", CRITEO), ["ME"]),
-    "fig09_abundance": lambda: figures.sets_abundance_figure(largest("patterns"), largest("patterns", "ME")),
-    "fig09_patterns": lambda: figures.patterns_figure(largest("patterns", "ME")[0]),
-    "fig09_restricted": lambda: figures.variants_figure(records_of("patterns", CRITEO)),
-    "fig10_models": lambda: figures.models_figure(records_of("tables", CRITEO)),
-    "fig11_models": lambda: figures.models_figure(records_of("tables", AVAZU)),
-    "ablations": lambda: figures.variants_figure(records_of("ablations", CRITEO)),
-    "published_gains": lambda: figures.published_figure(published_intervals()),
-    "measures": lambda: figures.measures_figure(
+    "fig08_scalability": lambda: fig08_scalability.scalability_figure(records_of("tables", CRITEO), ["ME"]),
+    "fig09_abundance": lambda: fig09_analysis.sets_abundance_figure(largest("patterns"), largest("patterns", "ME")),
+    "fig09_patterns": lambda: fig09_analysis.patterns_figure(largest("patterns", "ME")[0]),
+    "fig09_restricted": lambda: fig09_analysis.variants_figure(records_of("patterns", CRITEO)),
+    "fig10_models": lambda: fig08_scalability.models_figure(records_of("tables", CRITEO)),
+    "fig11_models": lambda: fig08_scalability.models_figure(records_of("tables", AVAZU)),
+    "ablations": lambda: fig09_analysis.variants_figure(records_of("ablations", CRITEO)),
+    "published_gains": lambda: consistency.published_figure(published_intervals()),
+    "measures": lambda: measures.measures_figure(
         measures_table(*(records_of(name, CRITEO) for name in ("evidence_iii", "evidence_iv", "patterns", "optimizer")))
     ),
-    "optimizer_absent": lambda: figures.decay_figure(
+    "optimizer_absent": lambda: optimizer.decay_figure(
         absent_table(*typical_gradient(records_of("optimizer", CRITEO)[0]))
     ),
-    "optimizer": lambda: figures.optimizer_figure(
+    "optimizer": lambda: optimizer.optimizer_figure(
         {dataset: records_of("optimizer", dataset) for dataset in (CRITEO, AVAZU)}
     ),
-    "released_changes": lambda: figures.changes_figure(changes_table(records_of("released", CRITEO))),
-    "reach_map": lambda: figures.reach_figure(map_summary(map_table(on_both("map")))),
-    "reach_alternatives": lambda: figures.alternatives_figure(
+    "released_changes": lambda: released.changes_figure(changes_table(records_of("released", CRITEO))),
+    "reach_map": lambda: reach.reach_figure(map_summary(map_table(on_both("map")))),
+    "reach_alternatives": lambda: reach.alternatives_figure(
         alternatives_table(on_both("alternatives"), trials(RESULTS_FOLDER))
     ),
-    "speed": lambda: figures.speed_figure(training_speed()),
-    "speed_gpu": lambda: figures.speed_figure(training_speed("cuda")),
-    "newer_scalability": lambda: figures.scalability_figure(records_of("newer", CRITEO)),
-    "newer_law": lambda: figures.law_figure(
+    "speed": lambda: speed.speed_figure(training_speed()),
+    "speed_gpu": lambda: speed.speed_figure(training_speed("cuda")),
+    "newer_scalability": lambda: fig08_scalability.scalability_figure(records_of("newer", CRITEO)),
+    "newer_law": lambda: fig03_interaction_collapse.law_figure(
         *(Runs(records_of("newer", CRITEO)).records_of(model) for model in ("gdcn", "rankmixer"))
     ),
 }
 OF_REAL_ROWS = {
-    "real_rows_spectra": lambda: figures.spectra_figure(largest("few_rows", dataset=REAL)),
-    "real_rows_abundance": lambda: figures.abundance_figure(largest("few_rows", dataset=REAL)),
-    "real_rows_law": lambda: figures.law_figure(
+    "real_rows_spectra": lambda: fig02_collapse.spectra_figure(largest("few_rows", dataset=REAL)),
+    "real_rows_abundance": lambda: fig02_collapse.abundance_figure(largest("few_rows", dataset=REAL)),
+    "real_rows_law": lambda: fig03_interaction_collapse.law_figure(
         of_model("ffm", records_of("few_rows", REAL)), largest("few_rows", dataset=REAL)
     ),
 }

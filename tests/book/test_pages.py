@@ -6,7 +6,7 @@ from urllib.parse import unquote, urlsplit
 
 import yaml
 
-from paper_code.book import BOOK_FOLDER
+from paper_code.book.build import BOOK_FOLDER
 
 
 class Page(HTMLParser):

@@ -13,14 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from paper_code.data.click_log import (
-    ClickLog,
-    Field,
-    load_click_log,
-    replaced_folder,
-    split_rows,
-    write_log,
-)
+from paper_code.data.click_log import ClickLog, Field, load_click_log, replaced_folder, split_rows, write_log
 
 
 def small_log(**changes) -> ClickLog:

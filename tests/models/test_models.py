@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from paper_code.measurement import measure, sub_embedding_information_abundance
 from paper_code.models import MODELS, base_embedding_size, build_model, model_options
 from paper_code.models.layers import Dropout, HiddenBlock, mix_tokens
+from paper_code.runs.measurement import measure, sub_embedding_information_abundance
 from paper_code.spectra import information_abundance
 
 CARDINALITIES = [5, 7, 40, 11]

@@ -6,7 +6,8 @@ import pytest
 from paper_code.data import load_click_log, prepare_avazu, prepare_criteo
 from paper_code.data.click_log import Split
 from paper_code.models import MODELS, base_embedding_size, build_model
-from paper_code.training import TrainingConfig, fit
+from paper_code.training.config import TrainingConfig
+from paper_code.training.fitting import fit
 
 RAW = {"criteo": (prepare_criteo, "train_10k.txt"), "avazu": (prepare_avazu, "train_6k.csv")}
 PROTOCOL = TrainingConfig(batch_size=64, weight_decay=1e-5, patience=1, max_epochs=4)

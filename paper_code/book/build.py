@@ -1,0 +1,230 @@
+"""Build-time work of the book: execute its notebooks with papermill, and make a PDF and an archive of its pages."""
+
+import argparse
+import os
+import shutil
+import time
+import zipfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import nbformat
+import pandas as pd
+import papermill
+from tqdm import tqdm
+
+from paper_code.runs.machine import processor
+from paper_code.runs.profiles import project_path
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+
+BOOK_FOLDER = project_path("book")
+
+
+NAME = "embedding-collapse-companion"
+
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+
+
+# Put the chapters, (name, text of the page), one after the other into the open page, with the table of contents after
+# the first. Places get their chapter's name in front, for every page has its own `verdict`; a link that would lead to a
+# file is made plain text.
+ONE_PAGE = r"""
+async (chapters) => {
+  const names = chapters.map(([name]) => name);
+  const prefix = (root, name) => {
+    for (const element of root.querySelectorAll("[id]:not(svg, svg *)")) element.id = `${name}--${element.id}`;
+    for (const link of root.querySelectorAll("a[href]")) {
+      const href = link.getAttribute("href");
+      const [path, place] = href.split("#");
+      const target = path ? path.replace(/\.html$/, "") : name;
+      if (names.includes(target)) link.setAttribute("href", "#" + target + (place ? "--" + place : ""));
+      else if (!/^https?:/.test(href)) link.removeAttribute("href");
+    }
+    return root;
+  };
+  const contents = prefix(document.querySelector("nav.bd-links"), names[0]);
+  const book = document.createElement("main");
+  book.className = "bd-content";
+  for (const [name, text] of chapters) {
+    const page = new DOMParser().parseFromString(text, "text/html");
+    const chapter = prefix(page.querySelector("article.bd-article"), name);
+    chapter.id = name;
+    for (const element of chapter.querySelectorAll("a.headerlink, script")) element.remove();
+    book.append(chapter);
+  }
+  book.firstChild.after(contents);
+  document.body.replaceChildren(book);
+  for (const details of document.querySelectorAll("details")) details.open = true;
+  document.title = document.querySelector("h1").textContent;
+  await MathJax.typesetPromise();
+  await document.fonts.ready;
+}
+"""
+
+
+# The padding keeps a heading that begins a page off its edge, the white space its lines apart: else Chromium writes
+# "ResultsResults" or "of twolines" into the outline.
+PRINT_STYLE = """
+@page { size: A4; margin: 18mm 16mm; }
+html { font-size: 10.5pt; }
+article.bd-article, nav.bd-links { break-before: page; max-width: none; padding: 0; }
+article.bd-article:first-child { break-before: auto; }
+figure, .admonition, tr, mjx-container { break-inside: avoid; }
+h1, h2, h3 { break-after: avoid; padding-top: 0.5em; white-space: pre-wrap; }
+.table-box, .pst-scrollable-table-container, pre { overflow: visible; }
+pre { white-space: pre-wrap; }
+"""
+
+
+FOOTER = '<div style="width: 100%; text-align: center; font-size: 8px"><span class="pageNumber"></span></div>'
+
+
+def execute_book(folder: str | Path, notebooks: Sequence[str] | None = None, **parameters) -> dict[Path, float]:
+    """Copy the book's pages to `folder` and execute the notebooks there, each from its committed source.
+
+    notebooks: by their names; None: all. parameters: given to every notebook; none: its defaults. Returns the executed
+    notebooks, each with the seconds that it took. A notebook that fails raises papermill's PapermillExecutionError,
+    which shows the cell.
+    """
+    folder = Path(folder)
+    shutil.copytree(BOOK_FOLDER, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("*.ipynb", ".*"))
+    executed = {}
+    sources = [path for path in sorted(BOOK_FOLDER.glob("*.ipynb")) if notebooks is None or path.stem in notebooks]
+    with tqdm(sources, unit="notebook") as bar:
+        for source in bar:
+            bar.set_postfix_str(source.name)
+            target, started = folder / source.name, time.perf_counter()
+            papermill.execute_notebook(
+                source, target, parameters, progress_bar=False, extra_arguments=["--log-level=40"]
+            )
+            strip_times(target)
+            executed[target] = time.perf_counter() - started
+    return executed
+
+
+def strip_times(path: Path) -> None:
+    """Remove what papermill and the kernel note about one execution: times, paths and versions."""
+    notebook = nbformat.read(path, as_version=4)
+    for part in (notebook, *notebook.cells):
+        for key in ("papermill", "execution"):
+            part.metadata.pop(key, None)
+    notebook.metadata["language_info"] = {"name": "python"}
+    for cell in notebook.cells:  # papermill adds an empty list of tags to every cell
+        if cell.metadata.get("tags") == []:
+            del cell.metadata["tags"]
+    nbformat.write(notebook, path)
+
+
+def refresh_committed() -> None:
+    """Execute the notebooks at their defaults; put their outputs into `book/`, and their figures into `figures/`, with
+    how long each notebook took, which the page of environments shows."""
+    executed, figures = execute_book(project_path("_build/book")), project_path("figures")
+    rows = [(path.stem, f"{seconds:.1f}", processor(), date.today()) for path, seconds in executed.items()]
+    times = pd.DataFrame(rows, columns=["notebook", "seconds", "hardware", "date"])
+    times.to_csv(figures / "data" / "notebooks.csv", index=False)
+    executed |= execute_book(project_path("_build/book"), ["runs"])
+    for notebook in executed:
+        shutil.copy(notebook, BOOK_FOLDER / notebook.name)
+    shutil.copytree(project_path("_build/figures"), figures, dirs_exist_ok=True)
+
+
+def find_browser() -> str | None:
+    """The path of the browser that the environment variable CHROMIUM names, else of the first known one on PATH."""
+    named = os.environ.get("CHROMIUM")
+    return next(filter(None, map(shutil.which, [named] if named else BROWSERS)), None)
+
+
+@contextmanager
+def open_browser() -> Iterator["Browser"]:
+    """A headless Chromium, until the block ends; FileNotFoundError where none is found."""
+    from playwright.sync_api import sync_playwright  # of the extra `test`; the notebooks do without
+
+    path = find_browser()
+    if path is None:
+        raise FileNotFoundError(
+            f"no browser found: none of {', '.join(BROWSERS)} is on PATH. On Debian, install chromium by "
+            f"`apt-get install chromium`; a browser elsewhere can be named by the environment variable CHROMIUM"
+        )
+    options = {"executable_path": path, "args": ["--no-sandbox"]}  # root, as in a container, has none; our own pages
+    with sync_playwright() as playwright, playwright.chromium.launch(**options) as browser:
+        yield browser
+
+
+def print_book(html: str | Path, target: str | Path) -> None:
+    """Write the built pages, in the order of their table of contents, to one PDF with links between the chapters.
+
+    html: the folder of the built book. The text and the numbers of figures are those of the pages. Code is left out,
+    static figures stand for interactive ones, and everything else that is folded is open. FileNotFoundError: there is
+    no built book, or no browser.
+    """
+    html = built_book(html)
+    with open_browser() as browser:
+        page = browser.new_page(color_scheme="light")
+        page.goto((html / "index.html").as_uri())
+        page.evaluate("MathJax.startup.promise")
+        links = page.eval_on_selector_all("nav.bd-links a.internal", "links => links.map(a => a.getAttribute('href'))")
+        names = ["index", *(Path(link).stem for link in links)]
+        page.emulate_media(media="print", color_scheme="light")
+        page.add_style_tag(content=PRINT_STYLE)
+        page.evaluate(ONE_PAGE, [(name, (html / f"{name}.html").read_text(encoding="utf-8")) for name in names])
+        page.pdf(
+            path=target,
+            prefer_css_page_size=True,
+            print_background=True,
+            display_header_footer=True,
+            header_template="<span></span>",
+            footer_template=FOOTER,
+            outline=True,
+            tagged=True,
+        )
+
+
+def archive_book(html: str | Path, target: str | Path) -> None:
+    """Write the built pages to a zip of one folder; the same pages give the same bytes.
+
+    html: the folder of the built book. FileNotFoundError: there is none.
+    """
+    html = built_book(html)
+    with zipfile.ZipFile(target, "w") as archive:
+        for path in sorted(path for path in html.rglob("*") if path.is_file() and path.name != ".buildinfo"):
+            entry = zipfile.ZipInfo(f"{NAME}/{path.relative_to(html).as_posix()}")  # dated 1980, as every ZipInfo
+            entry.external_attr = 0o644 << 16
+            archive.writestr(entry, path.read_bytes(), zipfile.ZIP_DEFLATED)
+
+
+def built_book(html: str | Path) -> Path:
+    """The folder, as an absolute path; FileNotFoundError if it holds no built book."""
+    html = Path(html).resolve()
+    if not (html / "index.html").exists():
+        raise FileNotFoundError(f"no built book in {html}: `make book` builds it")
+    return html
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m paper_code.book.build", description=__doc__)
+    actions = parser.add_subparsers(dest="action", required=True)
+    actions.add_parser("execute", help="execute the notebooks below _build/ only")
+    actions.add_parser("refresh", help="execute the notebooks and refresh the committed outputs")
+    for action, what, ending in (("pdf", "one PDF", "pdf"), ("archive", "a zip", "zip")):
+        command = actions.add_parser(action, help=f"make {what} of the built book")
+        command.add_argument("--html", default=project_path("_build/html"), help="folder of the built book")
+        command.add_argument("--to", default=project_path(f"_build/{NAME}.{ending}"), help="the file to write")
+    options = parser.parse_args()
+    if options.action == "execute":
+        execute_book(project_path("_build/book"))
+    elif options.action == "refresh":
+        refresh_committed()
+    else:
+        try:
+            {"pdf": print_book, "archive": archive_book}[options.action](options.html, options.to)
+        except FileNotFoundError as error:
+            parser.exit(1, f"{error}\n")
+        print(f"The book: {options.to}")
+    return 0

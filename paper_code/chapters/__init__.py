@@ -1,0 +1,1 @@
+"""One module per chapter of the book: its tables, figures, their words, its claims with their rules, its chart."""

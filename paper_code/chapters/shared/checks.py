@@ -1,0 +1,486 @@
+"""Checks of validity: was the treatment that a claim speaks of applied? From records only.
+
+The book's page "The regime" has them with their bounds, which were fixed before the runs. A claim whose check fails is
+not testable here; so is one whose check was not made.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+from paper_code.chapters.shared.tables import PLAIN, Runs, half_interval, log_label
+from paper_code.models import MODEL_LABELS, model_options
+from paper_code.runs.choices import LEAST_PROJECTED, MOST_DISTANCE
+from paper_code.runs.experiments import PAPER_MODELS
+from paper_code.runs.record import RunRecord
+from paper_code.runs.regime import WORTHWHILE
+
+TRAINED_OUT = "trained out"
+
+
+STOPPING = "stopping is fair"
+
+
+LIVE = "interactions live"
+
+
+EVIDENCE_III = "Evidence III applied"
+
+
+FIGURE_9D = "Figure 9d applied"
+
+
+LATENT = "a larger embedding could help"
+
+
+NOISE = "noise is known"
+
+
+OF_AUC = (TRAINED_OUT, STOPPING)
+"""Of every claim on AUC."""
+
+
+LEAST_SEEDS = 3
+
+
+MOST_GAP, MOST_GAP_BETWEEN = 0.001, 0.0005
+
+
+MOST_NORM_CHANGE = 0.25
+
+
+MOST_CORRELATION, SPREAD_FACTOR = 0.7, 3
+
+
+RESTRICTED_WEIGHT, RESTRICTED_CORRELATION, RESTRICTED_NORM_CHANGE = 1.0, 0.95, 0.1
+
+
+LATENT_LOG, LATENT_VARIANT = "criteo_like", "latent_size 24"
+
+
+YES, NO, NOT_RUN, DESCRIPTIVE = "yes", "no", "not run", "-"
+
+
+COLUMNS = ["model", "embedding", "scale", "measure", "value", "low", "high", "seeds", "bound", "passes"]
+
+
+@dataclass(frozen=True)
+class Check:
+    """A check on one log.
+
+    measures: what was measured; bound: when it passes; gates: which claims, in words.
+    rows: columns model, embedding and scale (empty where it is of all), measure, value, low and high (95 % interval
+    over seeds, NaN without), seeds, bound as text, and passes: "yes", "no", "not run", or "-" of what is shown beside.
+    """
+
+    name: str
+    measures: str
+    bound: str
+    gates: str
+    dataset: str
+    rows: pd.DataFrame
+
+    @property
+    def outcome(self) -> str:
+        """Of the whole log: "passes", "fails in 2 of 8", "not run" or, if nothing depends on it, "-"."""
+        return self.outcome_of(self.rows)
+
+    def outcome_of(self, rows: pd.DataFrame) -> str:
+        judged = list(rows.loc[rows["passes"] != DESCRIPTIVE, "passes"])
+        if not judged:
+            return DESCRIPTIVE if len(rows) else NOT_RUN
+        if self.name == LATENT:
+            return "passes" if YES in judged else NOT_RUN if NOT_RUN in judged else "fails"
+        if NO in judged:
+            return f"fails in {judged.count(NO)} of {len(judged)}"
+        return NOT_RUN if NOT_RUN in judged else "passes"
+
+    def outcome_for(self, claim) -> str:
+        """Of what a `paper_code.chapters.shared.rules.Claim` is about."""
+        if self.name in (STOPPING, LATENT):
+            return self.outcome
+        keys, models = set(claim.judged), {model for model, *_ in claim.judged}
+        if self.name == TRAINED_OUT:
+            rows = self.rows[self.rows["model"].isin(models)]
+            if models - set(rows["model"]):
+                return NOT_RUN
+            return self.outcome_of(over_models(rows) if claim.averaged else rows)
+        if self.name == LIVE:
+            keys = {key for key in keys if key[0] != "dnn"}
+        if self.name == FIGURE_9D:
+            keys = {key for key in keys if key[1] == "ME"}
+        of_row = list(zip(self.rows["model"], self.rows["embedding"], self.rows["scale"], strict=True))
+        if keys - set(of_row):
+            return NOT_RUN
+        return self.outcome_of(self.rows[[key in keys for key in of_row]])
+
+
+def gate(claim, checks: Sequence[Check]):
+    """The claim with what its checks came to: `failed` if one did not pass; in `notes` the models of an average for
+    which a check fails.
+
+    checks: of the claim's log those that it names, and LIVE for an average; of a claim on the mean of several logs,
+    those of all of them.
+    """
+    failed, notes = [], list(claim.notes)
+    for name in claim.checks:
+        found = [check.outcome_for(claim) for check in checks if check.name == name]
+        bad = NOT_RUN if not found else next((outcome for outcome in found if outcome != "passes"), "passes")
+        if bad != "passes":
+            failed.append(f"{name}: {bad}")
+    if claim.averaged:
+        for check in (check for check in checks if check.name in (TRAINED_OUT, LIVE)):
+            names = [label for label, outcome in by_model(check, claim) if outcome.startswith("fails")]
+            notes += [f"{check.name} fails for {', '.join(names)}"] if names else []
+    return replace(claim, failed="; ".join(failed), notes=tuple(dict.fromkeys(notes)))
+
+
+def by_model(check: Check, claim) -> Iterable[tuple[str, str]]:
+    """(label, outcome) of every model of the claim alone."""
+    for model in dict.fromkeys(model for model, *_ in claim.judged):
+        judged = tuple(key for key in claim.judged if key[0] == model)
+        yield MODEL_LABELS[model], check.outcome_for(replace(claim, judged=judged, averaged=False))
+
+
+def row(
+    model: str, embedding: str, scale: int, measure: str, values: Sequence[float], bound: str, passes, least=LEAST_SEEDS
+) -> dict:
+    """Of values by seed. passes: mean, low, high -> bool; or an answer. least: fewer seeds are not enough."""
+    values = np.asarray([value for value in values if np.isfinite(value)], dtype=float)
+    found = {"model": model, "embedding": embedding, "scale": scale, "measure": measure, "bound": bound}
+    if len(values) == 0:
+        nothing = {"value": np.nan, "low": np.nan, "high": np.nan, "seeds": 0}
+        return found | nothing | {"passes": NOT_RUN if callable(passes) else passes}
+    mean = float(values.mean())
+    half = float(half_interval(values.std(ddof=1), len(values))) if len(values) > 1 else np.nan
+    low, high = mean - half, mean + half
+    if callable(passes):
+        passes = NOT_RUN if len(values) < least else YES if passes(mean, low, high) else NO
+    return found | {"value": mean, "low": low, "high": high, "seeds": len(values), "passes": passes}
+
+
+def table_of(rows: list[dict]) -> pd.DataFrame:
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def over_models(rows: pd.DataFrame) -> pd.DataFrame:
+    """Of `trained_out` the means over the models."""
+    keys = ["embedding", "scale", "measure"]
+    means = rows.groupby(keys, sort=False)["value"].mean()
+    complete = rows.groupby(keys, sort=False)["passes"].agg(lambda passes: NOT_RUN not in set(passes))
+    passes = [(YES if means[key] < WORTHWHILE else NO) if complete[key] else NOT_RUN for key in means.index]
+    return means.reset_index().assign(passes=passes)
+
+
+def run_key(config: dict) -> tuple:
+    return config["model"], config["embedding_size"], config["num_sets"], config["seed"]
+
+
+def trained_out(runs: Runs, changed: Runs) -> pd.DataFrame:
+    """Gains in test AUC of half and double the rate, and of double width, over the runs of the tables."""
+    plain = {run_key(record.config): record for record in runs.records}
+    gains: dict[tuple, list[float]] = {}
+    for record, of_run in zip(changed.records, changed.table.itertuples(), strict=True):
+        usual = plain.get(run_key(record.config))
+        if usual is not None and (what := change_between(usual.config, record.config)):
+            key = of_run.model, of_run.embedding, of_run.scale, what
+            gains.setdefault(key, []).append(record.scores["test_auc"] - usual.scores["test_auc"])
+    places = list(dict.fromkeys([("SE", 1), ("SE", runs.largest), ("ME", runs.largest)]))
+    rows = []
+    for model in PAPER_MODELS:
+        expected = [(*place, what) for place in places for what in ("half the rate", "double rate")]
+        expected += [("SE", 1, "double width")] * ("hidden" in model_options(model))
+        for embedding, scale, what in expected:
+            place, least = (model, embedding, scale, what), LEAST_SEEDS if scale == 1 else 1
+            values = gains.get(place, [])
+            rows.append(row(*place, values, f"< {WORTHWHILE}", lambda mean, *_: mean < WORTHWHILE, least))
+    return table_of(rows)
+
+
+def change_between(usual: dict, changed: dict) -> str | None:
+    """What sets a run of `trained_out` apart from the usual one; None if nothing does."""
+    rates = [config["training"]["learning_rate"] for config in (usual, changed)]
+    hidden = [config["options"].get("hidden", [1])[0] for config in (usual, changed)]
+    by_ratio = {0.5: "half the rate", 2.0: "double rate"}
+    return by_ratio.get(rates[1] / rates[0]) or ("double width" if hidden[1] == 2 * hidden[0] else None)
+
+
+def gap_at_best(record: RunRecord) -> float:
+    """Validation AUC at the best look less the mean of the epochs' ends around it: of that at which it was taken, or of
+    those before and after it as far as there are."""
+    looks = record.looks
+    best, every = int(np.argmax(looks)) + 1, record.config["training"].get("looks_per_epoch", 1)
+    ends = {best // every * every, -(-best // every) * every}
+    return looks[best - 1] - float(np.mean([looks[end - 1] for end in ends if 0 < end <= len(looks)] or [np.nan]))
+
+
+def stopping(runs: Runs) -> pd.DataFrame:
+    """Of `gap_at_best`: the median over all runs, and the difference between the sizes' medians."""
+    table = runs.table[runs.table["variant"] == PLAIN]
+    gaps = [gap_at_best(runs.records[number]) for number in table["number"]]
+    table = table.assign(gap=np.array(gaps, dtype=float))
+    below, between = f"< {MOST_GAP}", f"< {MOST_GAP_BETWEEN}"
+    medians = table.groupby(["embedding", "scale"])["gap"].median()
+    of_sizes = [
+        row("", *size, "gap, median over the runs", [median], "", DESCRIPTIVE) for size, median in medians.items()
+    ]
+    enough = table["seed"].nunique() >= LEAST_SEEDS and len(medians) > 1
+    measures = {"gap, median over all runs": (table["gap"].median(), below, MOST_GAP)}
+    difference = medians.max() - medians.min() if len(medians) else np.nan
+    measures["largest difference of the medians between sizes"] = (difference, between, MOST_GAP_BETWEEN)
+    judged = [
+        row("", "", 0, measure, [value], bound, (YES if value < most else NO) if enough else NOT_RUN)
+        for measure, (value, bound, most) in measures.items()
+    ]
+    return table_of(judged + of_sizes)
+
+
+def live(runs: Runs, of_ffm: Runs) -> pd.DataFrame:
+    """What the interactions cost to be without, by model and size; beside it DCNv2 less DNN."""
+    rows = []
+    sizes = [("SE", scale) for scale in runs.scales] + [("ME", scale) for scale in runs.scales if scale > 1]
+    expected = [(runs, model, *size) for model in PAPER_MODELS if model != "dnn" for size in sizes]
+    for of, model, embedding, scale in [(of_ffm, "ffm", "SE", 1), *expected]:
+        cost = of.measured(lambda r: r.scores.get("interaction_cost", np.nan), model, embedding, scale)
+        bound = f"interval > {WORTHWHILE}"
+        rows.append(
+            row(model, embedding, scale, "cost in test AUC", cost, bound, lambda mean, low, high: low > WORTHWHILE)
+        )
+    for size in sizes:
+        difference = (runs("test_auc", "dcnv2", *size) - runs("test_auc", "dnn", *size)).dropna()
+        rows.append(row("dcnv2 - dnn", *size, "test AUC, DCNv2 minus DNN", difference, "", DESCRIPTIVE))
+    return table_of(rows)
+
+
+def at_best(name: str) -> Callable[[RunRecord], float]:
+    """Of a record the number of that name at the best look, NaN if it was not measured."""
+    return lambda record: record.moments.get("best", {}).get(name, np.nan)
+
+
+def norm_changes(runs: Runs) -> pd.Series:
+    """By size the mean norm of the embeddings of DCNv2 with Evidence III's penalty over that without, less one."""
+    found = {}
+    for scale in runs.scales:
+        pair = (
+            runs.measured(at_best("embedding_norm"), "dcnv2", scale=scale, variant=variant)
+            for variant in ("unitary", PLAIN)
+        )
+        penalised, plain = pair
+        found[scale] = (penalised / plain).dropna().mean() - 1
+    return pd.Series(found, dtype=float)
+
+
+def evidence_iii(runs: Runs) -> pd.DataFrame:
+    """Evidence III's penalty at every size, at the best look."""
+    rows, changes = [], norm_changes(runs)
+    for scale in runs.scales:
+
+        def of(name: str, variant: str, scale=scale) -> pd.Series:
+            return runs.measured(at_best(name), "dcnv2", scale=scale, variant=variant)
+
+        distance = (of("distance_to_unitary", "unitary") / of("distance_to_unitary", PLAIN)).dropna()
+        key = "dcnv2", "SE", scale
+        rows += [
+            row(
+                *key,
+                "distance to a multiple of a unitary matrix, over that without the penalty",
+                distance,
+                f"at most {MOST_DISTANCE}",
+                lambda mean, *_: mean <= MOST_DISTANCE,
+            ),
+            row(
+                *key,
+                "IA(E_i W^T) / IA(E_i)",
+                of("projected_abundance", "unitary"),
+                f"at least {LEAST_PROJECTED}",
+                lambda mean, *_: mean >= LEAST_PROJECTED,
+            ),
+            row(
+                *key,
+                "change of the embeddings' norm",
+                [changes[scale]],
+                f"within {MOST_NORM_CHANGE}, or it reads so",
+                DESCRIPTIVE,
+            ),
+        ]
+    return table_of(rows)
+
+
+def figure_9d(runs: Runs) -> pd.DataFrame:
+    """The restriction of the norms at every size of multi embedding, at the best look."""
+    rows, restricted = [], "norm_divergence"
+    for scale in (scale for scale in runs.scales if scale > 1):
+        key = "dcnv2", "ME", scale
+
+        def of(name: str, variant: str = PLAIN, key=key) -> pd.Series:
+            return runs.measured(at_best(name), *key, variant)
+
+        initial = runs.measured(lambda r: r.moments.get("initial", {}).get("pattern_spread", np.nan), *key)
+        weights = runs.measured(lambda r: r.config["regularizer"]["weight"], *key, restricted)
+        correlation, growth = of("pattern_correlation"), (of("pattern_spread") / initial).dropna()
+        norm = (of("projection_norm", restricted) / of("projection_norm")).dropna() - 1
+        enough = min(correlation.count(), growth.count()) >= LEAST_SEEDS
+        differ = correlation.mean() < MOST_CORRELATION or growth.mean() >= SPREAD_FACTOR
+        either = f"< {MOST_CORRELATION}, or the spread {SPREAD_FACTOR} times the initial"
+        rows += [
+            row(
+                *key,
+                "weight of the restriction",
+                weights,
+                f"= {RESTRICTED_WEIGHT:g}",
+                lambda mean, *_: mean == RESTRICTED_WEIGHT,
+            ),
+            row(
+                *key,
+                "correlation of patterns, unrestricted",
+                correlation,
+                either,
+                (YES if differ else NO) if enough else NOT_RUN,
+            ),
+            row(*key, "spread of the norms over the initial, unrestricted", growth, "see above", DESCRIPTIVE),
+            row(
+                *key,
+                "correlation of patterns, restricted",
+                of("pattern_correlation", restricted),
+                f"at least {RESTRICTED_CORRELATION}",
+                lambda mean, *_: mean >= RESTRICTED_CORRELATION,
+            ),
+            row(
+                *key,
+                "change of the mean norm by the restriction",
+                norm,
+                f"within {RESTRICTED_NORM_CHANGE}",
+                lambda mean, *_: abs(mean) <= RESTRICTED_NORM_CHANGE,
+            ),
+        ]
+    return table_of(rows)
+
+
+def latent(runs: Runs) -> pd.DataFrame:
+    """Gains of larger single embeddings on the log with larger latent vectors; one of them is enough."""
+    rows = []
+    for model in ("dnn", "dcnv2"):
+        for scale in (scale for scale in runs.scales if scale > 1):
+            larger, base = (runs("test_auc", model, "SE", size, LATENT_VARIANT) for size in (scale, 1))
+            gains = (larger - base).dropna()
+            name = "test AUC over the base"
+            bound = "interval above 0 for one"
+            rows.append(row(model, "SE", scale, name, gains, bound, lambda mean, low, high: low > 0))
+    return table_of(rows)
+
+
+def noise(runs: Runs, repeated: Runs) -> pd.DataFrame:
+    """Standard deviations of test AUC: of one run with other dropout, and of the runs of the tables over their seeds,
+    as values of one."""
+    rows, t = [], repeated.table
+    for model in ("dnn", "dcnv2"):
+        for embedding, scale in [("SE", 1), ("SE", 4), ("ME", 4)]:
+            same = t[(t["model"] == model) & (t["embedding"] == embedding) & (t["scale"] == scale)]["test_auc"]
+            seeds = runs("test_auc", model, embedding, scale)
+            for what, values in {"dropout": same, "seeds": seeds}.items():
+                deviation = [values.std()] if len(values) > 1 else []
+                found = row(model, embedding, scale, f"deviation over {what}", deviation, "", DESCRIPTIVE)
+                rows.append(found | {"seeds": len(values)})
+    return table_of(rows)
+
+
+# name -> what is measured, when it passes, which claims it gates, and from experiment -> runs its rows
+CHECKS: dict[str, tuple[str, str, str, Callable]] = {
+    TRAINED_OUT: (
+        "test AUC with half and with double the learning rate, at the base, at single and at multi 10x, and with "
+        "hidden layers of double width at the base, less that as it is; mean over three seeds, at 10x of one",
+        f"gains less than {WORTHWHILE}",
+        "every claim on AUC",
+        lambda runs: trained_out(runs("tables"), runs("trained_out")),
+    ),
+    STOPPING: (
+        "validation AUC at the best look less the mean of the epochs' ends around it, median over the runs",
+        f"below {MOST_GAP}; between sizes it differs by less than {MOST_GAP_BETWEEN}",
+        "every claim on AUC",
+        lambda runs: stopping(runs("tables")),
+    ),
+    LIVE: (
+        "what test AUC loses when the interaction is the identity, frozen, and all else is trained for one more epoch, "
+        "against the intact model; three seeds",
+        f"the 95 % interval lies above {WORTHWHILE} at every size and number of sets",
+        "the law; Evidence III and IV; Finding 2; Figure 9c and 9d",
+        lambda runs: live(runs("tables"), runs("evidence_i")),
+    ),
+    EVIDENCE_III: (
+        "distance of the projections to a multiple of a unitary matrix with the penalty over that without, and what "
+        "they leave of information abundance; means over the seeds",
+        f"at most {MOST_DISTANCE}, and at least {LEAST_PROJECTED}, at every size",
+        "Evidence III; Finding 2",
+        lambda runs: evidence_iii(runs("evidence_iii")),
+    ),
+    FIGURE_9D: (
+        "interaction patterns of the sets, unrestricted and with the restriction of the authors' weight",
+        "unrestricted sets differ, restricted ones do not, and the norms stay",
+        "Figure 9d",
+        lambda runs: figure_9d(runs("patterns")),
+    ),
+    LATENT: (
+        "on the same log with latent vectors of 24 in place of 6, test AUC of single 4x and 10x less the base; mean "
+        "over three seeds",
+        "the interval of one gain lies above 0, for DNN or DCNv2",
+        f"on {LATENT_LOG}: single embedding, drops, Evidence IV's AUC",
+        lambda runs: latent(runs("latent")),
+    ),
+    NOISE: (
+        "standard deviation of test AUC of the same run with other dropout, five times",
+        "shown beside the effects",
+        "none",
+        lambda runs: noise(runs("tables"), runs("noise")),
+    ),
+}
+
+
+def check_of(name: str, runs: Callable[[str], Runs], dataset: str) -> Check:
+    """A check of a log. runs: experiment -> its runs as far as they are there, with the sizes they should have."""
+    *words, rows = CHECKS[name]
+    return Check(name, *words, dataset, rows(runs))
+
+
+def names_for(dataset: str) -> list[str]:
+    """The checks that a log has."""
+    return [name for name in CHECKS if name != LATENT or dataset == LATENT_LOG]
+
+
+def summary_table(checks: Sequence[Check]) -> pd.DataFrame:
+    """A row per check and log: what was measured, when it passes, the outcome, what it gates."""
+    rows = [
+        {
+            "check": check.name,
+            "log": log_label(check.dataset),
+            "measured": check.measures,
+            "passes if": check.bound,
+            "outcome": check.outcome,
+            "gates": check.gates,
+        }
+        for check in checks
+    ]
+    return pd.DataFrame(rows, columns=["check", "log", "measured", "passes if", "outcome", "gates"])
+
+
+def check_table(check: Check) -> pd.DataFrame:
+    """A row per run and measure of a check as text: model, size, measure, value, interval, seeds, bound, passes."""
+    rows = []
+    for of_row in check.rows.to_dict("records"):
+        digits = "+.5f" if check.name in (TRAINED_OUT, STOPPING, LIVE, LATENT, NOISE) else ".3f"
+        size = "base" if of_row["scale"] == 1 else f"{of_row['embedding']} {of_row['scale']}x"
+        interval = f"{of_row['low']:{digits}} to {of_row['high']:{digits}}" if np.isfinite(of_row["low"]) else "-"
+        rows.append(
+            {
+                "model": MODEL_LABELS.get(of_row["model"], "" if " " in of_row["model"] else of_row["model"]),
+                "size": size if of_row["embedding"] else "all",
+                "measure": of_row["measure"],
+                "value": f"{of_row['value']:{digits}}" if np.isfinite(of_row["value"]) else "-",
+                "95 % interval": interval,
+                "seeds": of_row["seeds"],
+                "bound": of_row["bound"],
+                "passes": of_row["passes"],
+            }
+        )
+    return pd.DataFrame(rows)

@@ -1,0 +1,1 @@
+"""Runs as values, their records, and the sweeps that train what is missing."""

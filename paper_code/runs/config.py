@@ -1,0 +1,147 @@
+"""A run is a value: its config says everything that decides the result."""
+
+import hashlib
+import json
+import os
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+
+from paper_code.data import SYNTHETIC_LOGS, load_click_log
+from paper_code.models import complete_options
+from paper_code.training.config import RegularizerConfig, TrainingConfig
+
+PROJECT_FOLDER = Path(__file__).resolve().parents[2]
+
+
+DATA_FOLDER = Path(os.environ.get("PAPER_CODE_DATA", PROJECT_FOLDER / "data"))
+
+
+GENERATOR = 2
+"""The version of the synthetic logs; the first, of larger entities, is in the history of this project."""
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Which log, exactly.
+
+    name: a synthetic log, or an encoded one in the data folder.
+    seed: of a synthetic log's generator, of the split, and of the permutation of labels.
+    rows: of the log, without a synthetic log's test_rows.
+    fingerprint: of an encoded log, so that one prepared anew is another log.
+    generator: of a synthetic log, its version; None: the first, of which there are only records.
+    noise, patterns, vocabulary, latent_size: of a synthetic log, see `paper_code.data.synthetic.generate`; None: as
+    always.
+    permuted: the labels are permuted at random, so that nothing can be learned from the ids.
+    """
+
+    name: str
+    seed: int
+    rows: int | None = None
+    test_rows: int | None = None
+    fingerprint: str | None = None
+    noise: float | None = None
+    patterns: int | None = None
+    vocabulary: str | None = None
+    generator: int | None = GENERATOR
+    latent_size: int | None = None
+    permuted: bool = False
+
+    def __post_init__(self) -> None:
+        if self.name not in SYNTHETIC_LOGS:
+            object.__setattr__(self, "generator", None)
+
+    @property
+    def variation(self) -> dict:
+        """What sets a synthetic log apart from the usual one."""
+        found = {name: getattr(self, name) for name in ("noise", "patterns", "vocabulary", "latent_size")}
+        return {name: value for name, value in found.items() if value is not None}
+
+
+RECORDED_LOGS = {
+    DataConfig("movielens", 0, 739_012, fingerprint="fda6431bad34e180"): 8,
+    DataConfig("movielens_without_ids", 0, 739_012, fingerprint="522b0947cecc8d24"): 6,
+    DataConfig("frappe", 0, 288_609, fingerprint="fdfe97a0fd6adbfa"): 10,
+    DataConfig("frappe_random", 0, 288_609, fingerprint="27b24bd9d14985ac"): 10,
+    DataConfig("criteo_80k", 0, 80_000, fingerprint="4eb085432ce9d31d"): 39,
+}
+"""Logs that the project makes records of but does not have the rows of, with their number of fields; split by seed 0.
+The first 80,000 rows of Criteo's train.txt have their categories hashed to 20 bits."""
+
+
+FIRST_CRITEO_80K = DataConfig("criteo_80k", 0, 80_000, fingerprint="9dd96af35b6d74ff")
+"""The same rows as the first regime had them encoded."""
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """Everything that decides a run's result.
+
+    options: the model's; those not given have the paper's values. regularizer: a penalty beside the loss, if any.
+    interaction_cost: also measure what the interaction is worth, see `interaction_cost`.
+    """
+
+    data: DataConfig
+    model: str
+    embedding_size: int
+    num_sets: int
+    seed: int
+    options: dict = field(default_factory=dict)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    regularizer: RegularizerConfig | None = None
+    interaction_cost: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "options", complete_options(self.model, self.options))
+
+    def to_json(self) -> dict:
+        """The config as JSON values. Whatever is None or False is left out, so that an option added later, off by
+        default, leaves the hashes of earlier records as they are."""
+        return json.loads(json.dumps(without_unset(asdict(self))))
+
+    @property
+    def hash(self) -> str:
+        """16 hexadecimal digits that name the record."""
+        return config_hash(self.to_json())
+
+
+def config_hash(config: dict) -> str:
+    """16 hexadecimal digits of a config as JSON values."""
+    return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def data_config(name: str, seed: int, rows: int, test_rows: int, data_folder: Path = DATA_FOLDER) -> DataConfig:
+    """The log of that name and seed: a synthetic one of these sizes, or an encoded one, split by the seed.
+
+    One that is not prepared here is still known if the project has its records.
+    Raises FileNotFoundError, which says which logs there are, if there is none of that name, ValueError for no name.
+    """
+    check_text("dataset", name)
+    if name in SYNTHETIC_LOGS:
+        return DataConfig(name, seed, rows, test_rows)
+    if Path(name).name != name or not (data_folder / name / "log.json").is_file():
+        if recorded := [log for log in RECORDED_LOGS if log.name == name]:
+            return replace(recorded[0], seed=seed)
+        prepared = sorted(path.parent.name for path in data_folder.glob("*/log.json"))
+        raise FileNotFoundError(
+            f"no data set {name!r}: expected one of {', '.join([*SYNTHETIC_LOGS, *prepared])}, "
+            f"or encode a raw log with `paper-code prepare` (see `paper-code prepare --help`) into {data_folder / name}"
+        )
+    log = load_click_log(data_folder / name)
+    return DataConfig(name, seed, log.rows, fingerprint=log.fingerprint)
+
+
+def check_text(parameter: str, value: object) -> None:
+    """Raises ValueError, which names the notebooks' parameter, for a value that is no text, such as the number 2014."""
+    if not isinstance(value, (str, os.PathLike)):
+        raise ValueError(
+            f"{parameter}={value!r}: is a {type(value).__name__}, expected text; papermill's -p makes a number of "
+            f"digits, so give it by `papermill -r {parameter} ...`, which keeps text as it is"
+        )
+
+
+def without_unset(values: dict) -> dict:
+    return {
+        key: without_unset(value) if isinstance(value, dict) else value
+        for key, value in values.items()
+        if value is not None and value is not False
+    }
