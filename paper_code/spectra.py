@@ -186,3 +186,16 @@ def checked_values(values: np.ndarray) -> np.ndarray:
     if values.max() == 0:
         raise ValueError("every singular value is zero: a matrix of zeros has no information abundance or rank")
     return values
+
+
+def pattern_measures(norms: np.ndarray) -> dict[str, float]:
+    """Of norms ||W_{i->j}^(m)||_F (sets, i, j), i = j aside (Section 5.3, Figure 9c).
+
+    correlation: of two sets' norms, mean over the pairs of sets. spread: the standard deviation of a norm over the
+    sets, over its mean over them, mean over i and j.
+    """
+    flat = np.asarray(norms, dtype=float)[:, ~np.eye(np.shape(norms)[1], dtype=bool)]
+    upper = np.triu_indices(len(flat), k=1)
+    with np.errstate(invalid="ignore", divide="ignore"):  # norms of all zeros
+        correlation, spread = np.corrcoef(flat)[upper].mean(), (flat.std(axis=0) / flat.mean(axis=0)).mean()
+    return {"correlation": float(np.nan_to_num(correlation)), "spread": float(np.nan_to_num(spread))}

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from tqdm import tqdm
 
-from paper_code.spectra import information_abundance_of
+from paper_code.toy_result import ToyResult
 
 D1 = D2 = 100
 
@@ -27,24 +27,6 @@ class ToyWorld:
     e3: Tensor
     x3: Tensor
     y: Tensor
-
-
-@dataclass(frozen=True)
-class ToyResult:
-    """E_1 in the course of training.
-
-    third_cardinality: D_3. seeds: (seeds,). iterations: (points,), the first 0. singular_values: (seeds, points, K).
-    """
-
-    third_cardinality: int
-    seeds: tuple[int, ...]
-    iterations: np.ndarray
-    singular_values: np.ndarray
-
-    @property
-    def information_abundance(self) -> np.ndarray:
-        """IA(E_1), (seeds, points)."""
-        return np.apply_along_axis(information_abundance_of, 2, self.singular_values)
 
 
 def draw_world(seed: int, third_cardinality: int, embedding_size: int = 10) -> ToyWorld:

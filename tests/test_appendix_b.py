@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from paper_code.chapters import appendix_b
-from paper_code.chapters.appendix_b import appendix_b_table, block_diagonal, by_field, interactions, unexplained
+from paper_code.chapters.appendix_b import appendix_b_table
+from paper_code.chapters.appendix_b_models import block_diagonal, by_field, interactions, unexplained
 
 N, K, M = len(appendix_b.CARDINALITIES), appendix_b.EMBEDDING_SIZE, appendix_b.NUM_SETS
 

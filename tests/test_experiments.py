@@ -18,8 +18,8 @@ from paper_code.data import ClickLog, Field
 from paper_code.data.click_log import replaced_folder, split_rows, write_description
 from paper_code.runs import execution, experiments, profiles, reading, sweeps
 from paper_code.runs.config import RECORDED_LOGS, DataConfig, RunConfig
-from paper_code.runs.execution import load_data
 from paper_code.runs.experiments import EXPERIMENTS, OF_GENERATORS, book_experiments, run_configs
+from paper_code.runs.logs import load_data
 from paper_code.runs.profiles import PROFILES, RESULTS_FOLDER, Profile, describe, parse_seeds, project_path
 from paper_code.runs.reading import records_of, run_store, shown_configs
 from paper_code.runs.record import RunRecord

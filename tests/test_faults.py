@@ -24,9 +24,10 @@ from paper_code import cli
 from paper_code.data import ClickLog, Field, click_log, load_click_log
 from paper_code.data.click_log import check_rows, replaced_folder, write_description
 from paper_code.runs import execution, measurement, sweeps
-from paper_code.runs.config import DataConfig, RunConfig, data_config
-from paper_code.runs.execution import execute, load_data
+from paper_code.runs.config import DataConfig, RunConfig
+from paper_code.runs.execution import execute
 from paper_code.runs.experiments import run_configs
+from paper_code.runs.logs import data_config, load_data
 from paper_code.runs.record import RunRecord, read_record
 from paper_code.runs.store import RunStore
 from paper_code.runs.sweeps import sweep

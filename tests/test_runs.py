@@ -14,8 +14,9 @@ from paper_code.data import SYNTHETIC_LOGS, ClickLog, Field
 from paper_code.data.click_log import replaced_folder, split_rows, write_description
 from paper_code.models import build_model, model_options
 from paper_code.runs import config, machine
-from paper_code.runs.config import DataConfig, RunConfig, data_config
-from paper_code.runs.execution import execute, load_data
+from paper_code.runs.config import DataConfig, RunConfig
+from paper_code.runs.execution import execute
+from paper_code.runs.logs import data_config, load_data
 from paper_code.runs.measurement import summary
 from paper_code.runs.record import RunRecord, read_record
 from paper_code.runs.store import RunStore

@@ -27,9 +27,10 @@ from paper_code.chapters.shared.rules import ANSWERS, LEVEL, Claim, corrected
 from paper_code.chapters.shared.tables import Runs
 from paper_code.chapters.shared.words import p_text
 from paper_code.data import SYNTHETIC_LOGS
+from paper_code.runs.computed import toy_results
 from paper_code.runs.experiments import BOOK, EXPERIMENTS, OF_GENERATORS, PAPER_MODELS
 from paper_code.runs.profiles import PROFILES, RESULTS_FOLDER, find, toy_seeds
-from paper_code.runs.reading import stored_records, toy_results, trials
+from paper_code.runs.reading import stored_records, trials
 from paper_code.runs.record import RunRecord
 
 
@@ -163,10 +164,10 @@ def ledger(
     seeds: Sequence[int] | str | None = None,
     results_dir: str = RESULTS_FOLDER,
 ) -> list[Claim]:
-    """Every claim, gated and corrected; see `Ledger`. The toy experiment and Appendix B are computed anew."""
+    """Every claim, gated and corrected; see `Ledger`."""
     of_no_log = [
-        toy_claim(*toy_results(profile, seeds)),
-        appendix_b_claim(appendix_b_table(toy_seeds(profile, seeds))),
+        toy_claim(*toy_results(profile, seeds, results_dir=results_dir)),
+        appendix_b_claim(appendix_b_table(toy_seeds(profile, seeds), results_dir)),
     ]
     return of_no_log + Ledger(datasets, profile, seeds, results_dir).claims()
 

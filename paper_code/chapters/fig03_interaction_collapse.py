@@ -28,8 +28,7 @@ from paper_code.chapters.shared.style import (
 from paper_code.chapters.shared.tables import Runs, field_abundance, initial_model, log_label, results_table
 from paper_code.chapters.shared.vega import dropdown, rounded, specification
 from paper_code.chapters.shared.words import counted, listed
-from paper_code.models import MODEL_LABELS, MODELS
-from paper_code.runs import measurement
+from paper_code.models.registry import MODEL_LABELS, sub_embedding_size
 from paper_code.runs.record import RunRecord
 from paper_code.spectra import information_abundance_of, singular_values
 
@@ -49,8 +48,7 @@ def randomly_projected_abundance(record: RunRecord, seed: int | None = None) -> 
     """
     generator = np.random.default_rng(record.config["seed"] if seed is None else seed)
     fields = len(record.fields)
-    interaction = MODELS[record.config["model"]].interaction
-    size = interaction.sub_embedding_size(fields, record.config["embedding_size"])
+    size = sub_embedding_size(record.config["model"], fields, record.config["embedding_size"])
     found = np.full((fields, fields), np.nan)
     for i, values in enumerate(record.spectra["side_by_side"]):
         for j in range(fields):
@@ -62,7 +60,9 @@ def randomly_projected_abundance(record: RunRecord, seed: int | None = None) -> 
 
 def initial_sub_embedding_abundance(record: RunRecord) -> np.ndarray:
     """As `sub_embedding_abundance`, before training."""
-    found = np.array(measurement.sub_embedding_information_abundance(initial_model(record)), dtype=float)
+    from paper_code.runs.measurement import sub_embedding_information_abundance
+
+    found = np.array(sub_embedding_information_abundance(initial_model(record)), dtype=float)
     np.fill_diagonal(found, np.nan)
     return found
 

@@ -12,7 +12,7 @@ from paper_code.chapters.shared.style import FIGURE_WIDTH, INK, LINES, line_look
 from paper_code.chapters.shared.tables import PLAIN
 from paper_code.chapters.shared.vega import TEXT, specification, summary, summary_tooltip
 from paper_code.chapters.shared.words import abundance_text, counted
-from paper_code.toy import ToyResult
+from paper_code.toy_result import ToyResult
 
 
 def toy_figure(small: ToyResult, large: ToyResult) -> tuple[Figure, pd.DataFrame]:

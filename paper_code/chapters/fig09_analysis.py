@@ -10,6 +10,7 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from paper_code import spectra
 from paper_code.chapters.shared.checks import FIGURE_9D, LIVE, OF_AUC
 from paper_code.chapters.shared.gains import draw_sizes, gains, gains_text
 from paper_code.chapters.shared.rules import Claim, Effect, auc_effect, difference, ratio, size_name
@@ -46,7 +47,6 @@ from paper_code.chapters.shared.tables import (
 )
 from paper_code.chapters.shared.words import abundance_text, counted, variant_name
 from paper_code.models import MODEL_LABELS
-from paper_code.runs import measurement
 from paper_code.runs.record import RunRecord
 from paper_code.spectra import information_abundance_of, random_information_abundance
 
@@ -95,8 +95,8 @@ def off_diagonal(patterns) -> np.ndarray:
 
 
 def pattern_measures(record: RunRecord) -> dict[str, float]:
-    """`paper_code.runs.measurement.pattern_measures` of the trained model: correlation and spread."""
-    return measurement.pattern_measures(record.spectra["interaction_norms"])
+    """`paper_code.spectra.pattern_measures` of the trained model: correlation and spread."""
+    return spectra.pattern_measures(record.spectra["interaction_norms"])
 
 
 def sets_abundance_figure(single: Sequence[RunRecord], multi: Sequence[RunRecord]) -> tuple[Figure, pd.DataFrame]:

@@ -4,19 +4,13 @@ from functools import lru_cache
 
 import numpy as np
 import pandas as pd
-import torch
 from scipy.optimize import brentq
 
-from paper_code.models import MODEL_LABELS, MODELS, base_embedding_size, build_model
+from paper_code.models import MODEL_LABELS, MODELS, base_embedding_size, number_of_parameters
 from paper_code.published import NFWFM_AVAZU_10X_GB, STATISTICS
+from paper_code.runs.cost import BYTES, TRAINING_COPIES
 
 SCALES = (1, 2, 3, 4, 10)
-
-
-BYTES = 4  # of a float32
-
-
-TRAINING_COPIES = 4  # weight, gradient, and the two moments of Adam, all dense as in the authors' code
 
 
 @lru_cache
@@ -46,11 +40,7 @@ def parameters(model: str, dataset: str, scale: int, num_sets: int) -> tuple[int
     scale: of the base embedding size.
     """
     cardinalities = paper_cardinalities(dataset)
-    with torch.device("meta"):
-        size = scale * base_embedding_size(model, len(cardinalities))
-        built = build_model(model, cardinalities, size, num_sets)
-    of_embeddings = built.embedding.weight.numel()
-    return of_embeddings, sum(p.numel() for p in built.parameters()) - of_embeddings
+    return number_of_parameters(model, cardinalities, scale * base_embedding_size(model, len(cardinalities)), num_sets)
 
 
 def size_table(dataset: str) -> pd.DataFrame:

@@ -5,10 +5,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 import seaborn as sns
-import torch
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
-from torch.nn import functional as F
 
 from paper_code.chapters.fig03_interaction_collapse import law_claims, law_correlations
 from paper_code.chapters.shared.checks import LIVE, OF_AUC
@@ -39,11 +37,9 @@ from paper_code.chapters.shared.tables import (
 from paper_code.chapters.shared.words import plain_text
 from paper_code.models import MODEL_LABELS
 from paper_code.runs.config import DataConfig
-from paper_code.runs.execution import load_data
 from paper_code.runs.experiments import WEIGHT_DECAYS
 from paper_code.runs.record import RunRecord
 from paper_code.training.config import TrainingConfig
-from paper_code.training.process import seeded
 
 LEARNING_RATE, BETAS, EPSILON = TrainingConfig.learning_rate, (0.9, 0.999), 1e-8
 
@@ -70,6 +66,12 @@ def absent_weight(
 def typical_gradient(record: RunRecord) -> tuple[float, float]:
     """Median magnitude, in the first batch of the record's run, of an embedding weight and of its gradient, over the
     values that the batch has."""
+    import torch
+    from torch.nn import functional as F
+
+    from paper_code.runs.logs import load_data
+    from paper_code.training.process import seeded
+
     model, config = initial_model(record), record.config
     log = load_data(DataConfig(**config["data"]))
     rows = log.split(config["data"]["seed"]).train[: config["training"]["batch_size"]]

@@ -35,8 +35,8 @@ from paper_code.chapters.shared.words import gain_text, sizes_text
 from paper_code.chapters.synthetic_logs import bayes_auc
 from paper_code.models import MODEL_LABELS
 from paper_code.runs.config import DataConfig
-from paper_code.runs.execution import load_data
 from paper_code.runs.experiments import MAP_LEVELS, up_to_4
+from paper_code.runs.logs import load_data
 from paper_code.runs.record import RunRecord
 
 POINT = list(MAP_LEVELS)

@@ -14,8 +14,8 @@ from paper_code.data import SYNTHETIC_LOGS
 from paper_code.models import MODEL_LABELS, base_embedding_size
 from paper_code.published import STATISTICS
 from paper_code.runs.choices import validation_auc
-from paper_code.runs.execution import load_data
 from paper_code.runs.experiments import BOOK, PLAN, run_configs, up_to_4
+from paper_code.runs.logs import load_data
 from paper_code.runs.profiles import FIRST, PRIOR_PRECISION, PROFILES, RESULTS_FOLDER, log_of_profile, training_rows
 from paper_code.runs.reading import run_store
 from paper_code.runs.record import RunRecord

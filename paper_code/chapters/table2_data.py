@@ -6,8 +6,7 @@ import pandas as pd
 
 from paper_code.data import SYNTHETIC_LOGS
 from paper_code.published import STATISTICS
-from paper_code.runs.config import data_config
-from paper_code.runs.execution import load_data
+from paper_code.runs.logs import data_config, load_data
 from paper_code.runs.profiles import PROFILES, find, seeds_of
 
 

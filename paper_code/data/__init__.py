@@ -1,16 +1,19 @@
-"""Click logs: encoded from raw files or generated from a seed."""
+"""Click logs: encoded from raw files or generated from a seed.
 
-from paper_code.data.avazu import prepare_avazu
+What reads raw files, and so needs polars, is imported when it is first asked for.
+"""
+
+from importlib import import_module
+
 from paper_code.data.click_log import ClickLog, Field, Split, load_click_log, split_rows
-from paper_code.data.criteo import prepare_criteo
-from paper_code.data.frappe import prepare_frappe
-from paper_code.data.movielens import prepare_movielens
 from paper_code.data.synthetic import avazu_like, criteo_like
-from paper_code.data.table import prepare_table
 
 SYNTHETIC_LOGS = {"criteo_like": criteo_like, "avazu_like": avazu_like}
+FORMATS = ("avazu", "criteo", "frappe", "movielens", "table")
+"""Each in a module of its name, with a function `prepare_<format>`."""
 
 __all__ = [
+    "FORMATS",
     "SYNTHETIC_LOGS",
     "ClickLog",
     "Field",
@@ -25,3 +28,10 @@ __all__ = [
     "prepare_table",
     "split_rows",
 ]
+
+
+def __getattr__(name: str) -> object:
+    kind = name.removeprefix("prepare_")
+    if name == kind or kind not in FORMATS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{kind}"), name)

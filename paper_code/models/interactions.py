@@ -26,6 +26,7 @@ from paper_code.models.layers import (
     rows_of_sets,
     zero_and_freeze,
 )
+from paper_code.models.registry import sub_embedding_size
 
 Matrices = list[list[Tensor]]
 
@@ -196,11 +197,6 @@ class CrossNetwork(nn.Module):
         """W = 0 and b = 0: every layer gives what it is given."""
         zero_and_freeze(*self.layers.parameters())
 
-    @staticmethod
-    def sub_embedding_size(num_fields: int, embedding_size: int) -> int:
-        """Columns of E_i^{->j}."""
-        return embedding_size
-
     def projections(self) -> Tensor:
         """W_{i->j} of the first cross layer (Evidence II): (sets, i, j, size, size)."""
         blocks = self.layers[0].projections()
@@ -238,7 +234,7 @@ class TokenMixer(nn.Module):
         super().__init__()
         if min(blocks, expansion) < 1:
             raise ValueError(f"blocks is {blocks} and expansion is {expansion}, expected at least 1")
-        self.num_fields, self.head_size = num_fields, self.sub_embedding_size(num_fields, embedding_size)
+        self.num_fields, self.head_size = num_fields, sub_embedding_size("rankmixer", num_fields, embedding_size)
         self.out_features = num_fields * self.head_size
         # every field of every set is a set of the linear layer, in the order of the sets
         self.tokenisation = SetLinear(num_sets * num_fields, embedding_size, self.out_features)
@@ -257,11 +253,6 @@ class TokenMixer(nn.Module):
         tokens = rows_linear(rows, self.tokenisation.weight, self.tokenisation.bias)
         mixed = self.blocks(tokens.unflatten(0, (-1, self.num_fields))).mean(dim=1)
         return mixed.transpose(0, 1).reshape(*embeddings.shape[:2], -1)
-
-    @staticmethod
-    def sub_embedding_size(num_fields: int, embedding_size: int) -> int:
-        """Columns of E_i^{->j}: k."""
-        return max(1, embedding_size // 5)
 
     def projections(self) -> Tensor:
         """W_{i->j}, the rows of W_i for head j, which the first mixing gives to token j, as a view:
@@ -338,7 +329,7 @@ class FieldAwareProducts(nn.Module):
                 f"expected a multiple of {others}, e.g. {8 * others} for the authors' sub-embeddings of size 8"
             )
         self.off = False
-        self.sub_size = self.sub_embedding_size(num_fields, embedding_size)
+        self.sub_size = sub_embedding_size("ffm", num_fields, embedding_size)
         i, j = torch.triu_indices(num_fields, num_fields, offset=1)
         # field i has no sub-embedding for itself: that for a later field j stands at j - 1
         self.register_buffer("there", i * others + j - 1, persistent=False)
@@ -352,11 +343,6 @@ class FieldAwareProducts(nn.Module):
     def switch_off(self) -> None:
         """Zero in place of the products."""
         self.off = True
-
-    @staticmethod
-    def sub_embedding_size(num_fields: int, embedding_size: int) -> int:
-        """Columns of E_i^{->j}."""
-        return embedding_size // (num_fields - 1)
 
     def sub_embeddings(self, matrices: Matrices) -> list[list[list[Tensor | None]]]:
         """[set][i][j] -> E_i^{->j} of shape (D_i, K / (N - 1)), a view; None for i = j (Evidence I)."""

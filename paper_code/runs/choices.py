@@ -19,6 +19,8 @@ from paper_code.runs.reading import run_store
 from paper_code.runs.record import RunRecord
 from paper_code.runs.regime import (
     CHOICE_SEEDS,
+    LEAST_PROJECTED,
+    MOST_DISTANCE,
     RATE_SEEDS,
     RATES,
     TOLERANCE,
@@ -38,11 +40,6 @@ KINDS = {"base": (1, 1), "single": (4, 1), "multi": (1, 4)}
 
 
 UNITARY_WEIGHTS = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
-
-
-MOST_DISTANCE, LEAST_PROJECTED = 0.5, 0.8
-"""When Evidence III's penalty is applied: the distance to a multiple of a unitary matrix over that without the penalty,
-and IA(E_i W^T) / IA(E_i)."""
 
 
 def configs_of(dataset: str, variants: Iterable[Variant], seeds: Sequence[int] = CHOICE_SEEDS) -> list[RunConfig]:

@@ -3,10 +3,10 @@
 import hashlib
 import json
 import os
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from paper_code.data import SYNTHETIC_LOGS, load_click_log
+from paper_code.data import SYNTHETIC_LOGS
 from paper_code.models import complete_options
 from paper_code.training.config import RegularizerConfig, TrainingConfig
 
@@ -107,27 +107,6 @@ class RunConfig:
 def config_hash(config: dict) -> str:
     """16 hexadecimal digits of a config as JSON values."""
     return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def data_config(name: str, seed: int, rows: int, test_rows: int, data_folder: Path = DATA_FOLDER) -> DataConfig:
-    """The log of that name and seed: a synthetic one of these sizes, or an encoded one, split by the seed.
-
-    One that is not prepared here is still known if the project has its records.
-    Raises FileNotFoundError, which says which logs there are, if there is none of that name, ValueError for no name.
-    """
-    check_text("dataset", name)
-    if name in SYNTHETIC_LOGS:
-        return DataConfig(name, seed, rows, test_rows)
-    if Path(name).name != name or not (data_folder / name / "log.json").is_file():
-        if recorded := [log for log in RECORDED_LOGS if log.name == name]:
-            return replace(recorded[0], seed=seed)
-        prepared = sorted(path.parent.name for path in data_folder.glob("*/log.json"))
-        raise FileNotFoundError(
-            f"no data set {name!r}: expected one of {', '.join([*SYNTHETIC_LOGS, *prepared])}, "
-            f"or encode a raw log with `paper-code prepare` (see `paper-code prepare --help`) into {data_folder / name}"
-        )
-    log = load_click_log(data_folder / name)
-    return DataConfig(name, seed, log.rows, fingerprint=log.fingerprint)
 
 
 def check_text(parameter: str, value: object) -> None:

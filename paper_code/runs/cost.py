@@ -13,10 +13,10 @@ import pandas as pd
 import torch
 from tqdm import tqdm
 
-from paper_code.chapters.models import BYTES, TRAINING_COPIES
-from paper_code.models import build_model
+from paper_code.models import build_model, number_of_parameters
 from paper_code.runs.config import DATA_FOLDER, RunConfig
-from paper_code.runs.execution import cpu_threads, load_data
+from paper_code.runs.execution import cpu_threads
+from paper_code.runs.logs import load_data
 from paper_code.runs.profiles import describe, training_rows
 from paper_code.runs.record import RunRecord
 from paper_code.training.fitting import Trainer, make_optimizer
@@ -24,6 +24,10 @@ from paper_code.training.process import find_device, seeded, set_up_process
 from paper_code.training.regularizers import Penalty
 from paper_code.training.weight_average import WeightAverage
 
+BYTES = 4
+"""Of a float32."""
+TRAINING_COPIES = 4
+"""Weight, gradient, and the two moments of Adam, all dense as in the authors' code."""
 MEASURED_STEPS = 16
 """Steps of a measurement before it looks at the clock; as many as between two updates of a whole table on a CPU."""
 
@@ -116,7 +120,9 @@ def estimate(
     for kind, same in configs_of.items():
         config, alike = same[0], of_kind[kind]
         sizes = (cardinalities or {}).get(config.data.name) or cardinalities_of(config, alike, data_folder)
-        parameters, steps = number_of_parameters(config, sizes), steps_per_epoch(config)
+        model = config.model, sizes, config.embedding_size, config.num_sets
+        parameters = sum(number_of_parameters(*model, **config.options))
+        steps = steps_per_epoch(config)
         timed = timed_of[step_of(config.to_json())]
         per_step = median(map(seconds_per_epoch, timed)) / steps if timed else measure(config, sizes, device)
         sources = {"records": alike, "model": of_model[protocol_of(config.to_json())]}
@@ -166,13 +172,6 @@ def cardinalities_of(config: RunConfig, alike: Sequence[RunRecord], data_folder:
     if alike:
         return [field["cardinality"] for field in alike[0].fields]
     return load_data(config.data, data_folder).cardinalities
-
-
-def number_of_parameters(config: RunConfig, cardinalities: Sequence[int]) -> int:
-    """Of the run's model, embeddings included; no memory is taken."""
-    with torch.device("meta"):
-        model = build_model(config.model, cardinalities, config.embedding_size, config.num_sets, **config.options)
-    return sum(parameter.numel() for parameter in model.parameters())
 
 
 def steps_per_epoch(config: RunConfig) -> int:

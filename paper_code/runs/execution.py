@@ -4,58 +4,21 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from copy import deepcopy
-from dataclasses import asdict, replace
-from functools import lru_cache
+from dataclasses import asdict
 from pathlib import Path
 
-import numpy as np
 import torch
 
-from paper_code.data import SYNTHETIC_LOGS, ClickLog, Split, load_click_log
-from paper_code.data.click_log import check_rows
+from paper_code.data import ClickLog, Split
 from paper_code.models import build_model
 from paper_code.models.ctr_model import CTRModel
-from paper_code.runs.config import DATA_FOLDER, GENERATOR, DataConfig, RunConfig, without_unset
+from paper_code.runs.config import DATA_FOLDER, RunConfig, without_unset
+from paper_code.runs.logs import load_data
 from paper_code.runs.machine import commit, provenance, reset_peak_memory
 from paper_code.runs.measurement import field_information_abundance, measure, parameters_by_part, summary
 from paper_code.runs.record import RunRecord, check_finite
 from paper_code.training.fitting import fit, refitted_auc
 from paper_code.training.regularizers import Penalty
-
-
-@lru_cache(maxsize=1)
-def load_data(config: DataConfig, data_folder: Path = DATA_FOLDER) -> ClickLog:
-    """The click log of the config; the last one stays in memory.
-
-    All rows of an encoded log are read once per process, to check them: the 7 GB of Criteo take one or two seconds from
-    memory, and from the disk as long as it takes to read them.
-    Raises ValueError if the encoded log has changed since the config was made, or has an id out of range or a label
-    that is not 0 or 1.
-    """
-    if config.permuted:
-        log = load_data.__wrapped__(replace(config, permuted=False), data_folder)
-        return replace(log, labels=np.random.default_rng(config.seed).permutation(log.labels))
-    if config.name in SYNTHETIC_LOGS:
-        if config.generator != GENERATOR:
-            raise ValueError(
-                f"{config.name} of generator {config.generator or 1}: expected {GENERATOR}; of the earlier one there "
-                "are only records, check out the commit that they name to train more"
-            )
-        return SYNTHETIC_LOGS[config.name](config.seed, config.rows, config.test_rows, **config.variation)
-    log = load_click_log(data_folder / config.name)
-    if log.fingerprint != config.fingerprint:
-        raise ValueError(
-            f"{data_folder / config.name}: the log's fingerprint is {log.fingerprint}, the run expects "
-            f"{config.fingerprint}; it was prepared anew, start again"
-        )
-    check_once(data_folder / config.name, log.fingerprint)
-    return log
-
-
-@lru_cache(maxsize=1)
-def check_once(folder: Path, fingerprint: str) -> None:
-    """`check_rows` of the encoded log in the folder, the last one not again."""
-    check_rows(load_click_log(folder), folder)
 
 
 def execute(
@@ -110,7 +73,7 @@ def execute(
             model.load_state_dict(result.raw_weights)
             moments["raw_best"] = summary(model)
         seconds, of_processor = time.perf_counter() - started[0], time.process_time() - started[1]
-        origin = provenance(device, seconds, of_processor, result)
+        origin = provenance(device, seconds, of_processor, result.training_seconds)
     record = RunRecord(
         config=config.to_json(),
         fields=log.description["fields"],

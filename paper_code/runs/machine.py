@@ -11,17 +11,17 @@ from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
 
-import torch
-
 from paper_code.runs.config import PROJECT_FOLDER
-from paper_code.training.fitting import Fit
-from paper_code.training.process import find_device
 
 VERSIONS_OF = ("torch", "numpy", "scikit-learn")
 
 
-def provenance(device: str, seconds: float, cpu_seconds: float, result: Fit) -> dict:
+def provenance(device: str, seconds: float, cpu_seconds: float, training_seconds: float) -> dict:
     """Where, with what and at what cost a run was made."""
+    import torch
+
+    from paper_code.training.process import find_device
+
     found = find_device(device)
     on_cuda = found.type == "cuda"
     return {
@@ -33,7 +33,7 @@ def provenance(device: str, seconds: float, cpu_seconds: float, result: Fit) -> 
         "date": time.strftime("%Y-%m-%d", time.gmtime()),
         "seconds": round(seconds, 2),
         "cpu_seconds": round(cpu_seconds, 2),
-        "training_seconds": round(result.training_seconds, 2),
+        "training_seconds": round(training_seconds, 2),
         "peak_memory_mib": round((torch.cuda.max_memory_allocated(found) if on_cuda else peak_memory()) / 2**20),
     }
 
@@ -65,6 +65,8 @@ def processor() -> str:
 
 def reset_peak_memory() -> None:
     """Let the peaks count from now, without what earlier runs left behind, where the system can (Linux, CUDA)."""
+    import torch
+
     with suppress(AttributeError, OSError, TypeError):
         ctypes.CDLL(None).malloc_trim(0)
     with suppress(OSError):

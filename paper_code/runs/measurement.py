@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from paper_code.models.ctr_model import CTRModel
-from paper_code.spectra import information_abundance, singular_values
+from paper_code.spectra import information_abundance, pattern_measures, singular_values
 
 
 def field_information_abundance(model: CTRModel) -> dict:
@@ -61,19 +61,6 @@ def distance_to_unitary(blocks: Tensor) -> Tensor:
     traces = products.diagonal(dim1=-2, dim2=-1).sum(dim=-1)
     left = (1 - traces.square() / (blocks.shape[-1] * squares)).clamp(min=0)
     return torch.where(squares > 0, left, 0.0).sqrt()
-
-
-def pattern_measures(norms: np.ndarray) -> dict[str, float]:
-    """Of norms ||W_{i->j}^(m)||_F (sets, i, j), i = j aside (Section 5.3, Figure 9c).
-
-    correlation: of two sets' norms, mean over the pairs of sets. spread: the standard deviation of a norm over the
-    sets, over its mean over them, mean over i and j.
-    """
-    flat = np.asarray(norms, dtype=float)[:, ~np.eye(np.shape(norms)[1], dtype=bool)]
-    upper = np.triu_indices(len(flat), k=1)
-    with np.errstate(invalid="ignore", divide="ignore"):  # norms of all zeros
-        correlation, spread = np.corrcoef(flat)[upper].mean(), (flat.std(axis=0) / flat.mean(axis=0)).mean()
-    return {"correlation": float(np.nan_to_num(correlation)), "spread": float(np.nan_to_num(spread))}
 
 
 def measure(model: CTRModel) -> dict:

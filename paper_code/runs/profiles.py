@@ -16,9 +16,8 @@ from paper_code.runs.config import (
     DataConfig,
     RunConfig,
     check_text,
-    data_config,
 )
-from paper_code.runs.execution import load_data
+from paper_code.runs.logs import data_config, load_data
 from paper_code.runs.regime import (
     AVERAGING,
     DECAY_TIMES_ROWS,

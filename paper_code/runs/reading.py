@@ -5,12 +5,9 @@ from pathlib import Path
 
 from paper_code.runs.config import RunConfig
 from paper_code.runs.experiments import BOOK, OF_FIRST_REGIME, SCRUTINY, run_configs
-from paper_code.runs.profiles import FIRST, NEW_RESULTS, PROFILES, RESULTS_FOLDER, parse_seeds, project_path, toy_seeds
+from paper_code.runs.profiles import FIRST, NEW_RESULTS, PROFILES, RESULTS_FOLDER, parse_seeds, project_path
 from paper_code.runs.record import RunRecord
 from paper_code.runs.store import RunStore
-from paper_code.runs.sweeps import sweep
-from paper_code.toy import ToyResult, run_toy
-from paper_code.training.process import find_device
 
 
 def records_of(
@@ -24,8 +21,13 @@ def records_of(
     """The records of an experiment, one per run; what the `run_store` of the folder lacks is trained first."""
     configs = shown_configs(experiment, dataset, profile, seeds, results_dir)
     store = run_store(results_dir)
-    sweep(configs, store, device=device)
-    return [store.get(config) for config in configs]
+    records = [store.get(config) for config in configs]
+    if None in records or device != "auto":  # a device that is not there is an error, whether it is needed or not
+        from paper_code.runs.sweeps import sweep
+
+        sweep(configs, store, device=device)
+        records = [store.get(config) for config in configs]
+    return records
 
 
 def shown_configs(
@@ -111,12 +113,3 @@ def scrutiny_records(
     )
     of_others = {record.hash for record in others}
     return [record for record in asked if record.hash not in of_others]
-
-
-def toy_results(
-    profile: str = "laptop", seeds: Sequence[int] | str | None = None, device: str = "auto"
-) -> tuple[ToyResult, ToyResult]:
-    """The toy experiment of Appendix A with D_3 = 3 and with D_3 = 100, for `toy_seeds`."""
-    chosen = toy_seeds(profile, seeds)
-    small, large = (run_toy(cardinality, chosen, device=find_device(device)) for cardinality in (3, 100))
-    return small, large

@@ -55,6 +55,10 @@ TOLERANCE = 0.0005
 WORTHWHILE = 0.001
 """What doubling a width or a rate has to gain to matter."""
 
+MOST_DISTANCE, LEAST_PROJECTED = 0.5, 0.8
+"""When Evidence III's penalty is applied: the distance to a multiple of a unitary matrix over that without the penalty,
+and IA(E_i W^T) / IA(E_i)."""
+
 
 @dataclass(frozen=True)
 class LogRegime:

@@ -51,19 +51,7 @@ class RunStore:
         """
         path = self.path(config)
         text = json.dumps(asdict(record), separators=(",", ":"), allow_nan=False)
-        with errors_of(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".tmp")
-            try:
-                with os.fdopen(handle, "w", encoding="utf-8") as file:
-                    file.write(text + "\n")
-                    file.flush()
-                    os.fsync(file.fileno())
-                os.chmod(temporary, 0o644)
-                os.replace(temporary, path)
-            except BaseException:
-                Path(temporary).unlink(missing_ok=True)
-                raise
+        write(path, text + "\n")
         return path
 
     def claim(self, config: RunConfig) -> int | None:
@@ -97,6 +85,26 @@ class RunStore:
         for folder in self.folders:
             for path in sorted(folder.glob("*/[!.]*.json")):
                 yield read_record(path)
+
+
+def write(path: Path, text: str) -> None:
+    """Write the file and its folder; a reader sees the whole file or none.
+
+    Raises OSError, which names the file, if it cannot be written; what was there before is still there then.
+    """
+    with errors_of(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".tmp")
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            os.chmod(temporary, 0o644)
+            os.replace(temporary, path)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
 
 
 def record_path(folder: Path, config: RunConfig) -> Path:

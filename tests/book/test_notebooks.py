@@ -40,9 +40,10 @@ from paper_code.chapters.shared.tables import Runs
 from paper_code.chapters.speed import training_speed
 from paper_code.data import prepare_criteo
 from paper_code.models import build_model
+from paper_code.runs.computed import toy_results
 from paper_code.runs.experiments import BOOK, run_configs
 from paper_code.runs.profiles import PROFILES, RESULTS_FOLDER, project_path
-from paper_code.runs.reading import records_of, toy_results, trials
+from paper_code.runs.reading import records_of, trials
 from paper_code.runs.record import RunRecord
 from paper_code.runs.store import RunStore
 

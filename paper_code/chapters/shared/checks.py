@@ -12,10 +12,9 @@ import pandas as pd
 
 from paper_code.chapters.shared.tables import PLAIN, Runs, half_interval, log_label
 from paper_code.models import MODEL_LABELS, model_options
-from paper_code.runs.choices import LEAST_PROJECTED, MOST_DISTANCE
 from paper_code.runs.experiments import PAPER_MODELS
 from paper_code.runs.record import RunRecord
-from paper_code.runs.regime import WORTHWHILE
+from paper_code.runs.regime import LEAST_PROJECTED, MOST_DISTANCE, WORTHWHILE
 
 TRAINED_OUT = "trained out"
 

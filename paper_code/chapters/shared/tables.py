@@ -9,7 +9,7 @@ from pandas.api.typing import SeriesGroupBy
 from scipy import stats
 
 from paper_code.data import SYNTHETIC_LOGS
-from paper_code.models import MODEL_LABELS, base_embedding_size, build_model
+from paper_code.models import MODEL_LABELS, base_embedding_size
 from paper_code.models.ctr_model import CTRModel
 from paper_code.runs.config import DataConfig
 from paper_code.runs.profiles import training_rows
@@ -217,6 +217,8 @@ def random_spectra(record: RunRecord, row_normalised: bool = False) -> list[np.n
 def initial_spectra_of(
     model: str, cardinalities: tuple[int, ...], size: int, sets: int, seed: int, std: float | None
 ) -> dict:
+    from paper_code.models import build_model
+
     built = build_model(model, cardinalities, size, sets, seed, embedding_std=std)
     return {
         "side_by_side": [singular_values(matrix) for matrix in built.side_by_side_matrices()],
@@ -319,6 +321,8 @@ def field_abundance(record: RunRecord) -> np.ndarray:
 
 def initial_model(record: RunRecord) -> CTRModel:
     """The run's model before training."""
+    from paper_code.models import build_model
+
     config, cardinalities = record.config, [field["cardinality"] for field in record.fields]
     options = {name: tuple(v) if isinstance(v, list) else v for name, v in config["options"].items()}
     sizes = config["embedding_size"], config["num_sets"]
