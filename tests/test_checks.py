@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from paper_code.chapters.shared.checks import (
-    CHECKS,
+from paper_code.chapters.shared.checks import CHECKS, check_of, check_table, gap_at_best, names_for, summary_table
+from paper_code.chapters.shared.gates import (
     EVIDENCE_III,
     FIGURE_9D,
     LATENT,
@@ -14,12 +14,7 @@ from paper_code.chapters.shared.checks import (
     STOPPING,
     TRAINED_OUT,
     Check,
-    check_of,
-    check_table,
-    gap_at_best,
     gate,
-    names_for,
-    summary_table,
 )
 from paper_code.chapters.shared.rules import Claim, Effect
 from paper_code.chapters.shared.tables import Runs

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from paper_code.chapters import ablations, fig05_regularized, fig06_dnn_dcnv2, fig09_analysis
+from paper_code.chapters.averages import average_claims, over_logs_claims
 from paper_code.chapters.fig03_interaction_collapse import law_claim, law_claims
 from paper_code.chapters.fig05_regularized import curves_table
-from paper_code.chapters.fig08_scalability import average_claims, over_logs_claims
 from paper_code.chapters.ledger_page import tally
 from paper_code.chapters.regime import control_claims, learned_claims, parts_table
 from paper_code.chapters.shared.rules import Claim, Effect

@@ -18,9 +18,10 @@ from paper_code import __main__, cli
 from paper_code.data import ClickLog
 from paper_code.data.click_log import Field
 from paper_code.published import STATISTICS
-from paper_code.runs.experiments import EXPERIMENTS, Variant
+from paper_code.runs.experiments import EXPERIMENTS
 from paper_code.runs.profiles import PROFILES, Profile
 from paper_code.runs.store import RunStore
+from paper_code.runs.variants import Variant
 from paper_code.training.config import TrainingConfig
 
 COMMANDS = ["prepare", "train", "sweep", "toy", "diagnose"]

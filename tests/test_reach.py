@@ -14,21 +14,23 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from paper_code.chapters.claims import Ledger
-from paper_code.chapters.newer import newer_claims
-from paper_code.chapters.reach import (
+from paper_code.chapters.alternatives import (
     KINDS,
-    POINT,
     alternatives_claims,
     alternatives_table,
     alternatives_text,
+    single_at_time,
+)
+from paper_code.chapters.claims import Ledger
+from paper_code.chapters.newer import newer_claims
+from paper_code.chapters.reach import (
+    POINT,
     factors_text,
     map_claims,
     map_correlations,
     map_factors,
     map_summary,
     map_table,
-    single_at_time,
 )
 from paper_code.chapters.released import OTHER_CHOICES, released_claims
 from paper_code.chapters.shared.judged import OURS

@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 from matplotlib import pyplot as plt
 
-from paper_code.chapters.reach import alternatives_figure, reach_figure
+from paper_code.chapters.alternatives import alternatives_figure
+from paper_code.chapters.reach import reach_figure
 from paper_code.chapters.released import changes_figure, changes_table, changes_text
 from paper_code.runs.config import DataConfig, RunConfig
 from paper_code.runs.record import RunRecord

@@ -24,14 +24,8 @@ if TYPE_CHECKING:
 
 
 BOOK_FOLDER = project_path("book")
-
-
 NAME = "embedding-collapse-companion"
-
-
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-
-
 # Put the chapters, (name, text of the page), one after the other into the open page, with the table of contents after
 # the first. Places get their chapter's name in front, for every page has its own `verdict`; a link that would lead to a
 # file is made plain text.
@@ -67,8 +61,6 @@ async (chapters) => {
   await document.fonts.ready;
 }
 """
-
-
 # The padding keeps a heading that begins a page off its edge, the white space its lines apart: else Chromium writes
 # "ResultsResults" or "of twolines" into the outline.
 PRINT_STYLE = """
@@ -81,8 +73,6 @@ h1, h2, h3 { break-after: avoid; padding-top: 0.5em; white-space: pre-wrap; }
 .table-box, .pst-scrollable-table-container, pre { overflow: visible; }
 pre { white-space: pre-wrap; }
 """
-
-
 FOOTER = '<div style="width: 100%; text-align: center; font-size: 8px"><span class="pageNumber"></span></div>'
 
 

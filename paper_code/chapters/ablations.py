@@ -1,6 +1,6 @@
 """The further ablations of the paper's later version."""
 
-from paper_code.chapters.shared.checks import OF_AUC
+from paper_code.chapters.shared.gates import OF_AUC
 from paper_code.chapters.shared.judged import judged_runs
 from paper_code.chapters.shared.rules import Claim, auc_effect, size_name
 from paper_code.chapters.shared.tables import Runs

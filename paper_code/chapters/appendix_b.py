@@ -15,11 +15,7 @@ from paper_code.runs.computed import computed
 from paper_code.runs.profiles import RESULTS_FOLDER
 
 CARDINALITIES = (7, 50, 4, 200)
-
-
 EMBEDDING_SIZE, NUM_SETS, CROSS_LAYERS, OUT_FEATURES, ROWS = 5, 3, 2, 8, 2048
-
-
 MOST_DIGITS = 12
 
 

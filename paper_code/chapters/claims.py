@@ -8,20 +8,23 @@ from functools import cached_property, partial
 import pandas as pd
 
 from paper_code.chapters.ablations import ablation_claims
+from paper_code.chapters.alternatives import alternatives_claims
 from paper_code.chapters.appendix_b import appendix_b_claim, appendix_b_table
+from paper_code.chapters.averages import average_claims, over_logs_claims
 from paper_code.chapters.fig02_collapse import collapse_claims
 from paper_code.chapters.fig03_interaction_collapse import law_claim, law_claims
 from paper_code.chapters.fig04_toy import toy_claim
 from paper_code.chapters.fig05_regularized import evidence_iii_claims
 from paper_code.chapters.fig06_dnn_dcnv2 import evidence_iv_claims, finding_2_claims
-from paper_code.chapters.fig08_scalability import average_claims, over_logs_claims, scalability_claims
+from paper_code.chapters.fig08_scalability import scalability_claims
 from paper_code.chapters.fig09_analysis import figure_9_claims
 from paper_code.chapters.newer import NEWER, newer_claims
 from paper_code.chapters.optimizer import optimizer_claims
-from paper_code.chapters.reach import alternatives_claims, map_claims
+from paper_code.chapters.reach import map_claims
 from paper_code.chapters.regime import control_claims, learned_claims
 from paper_code.chapters.released import released_claims
-from paper_code.chapters.shared.checks import LIVE, Check, check_of, gate, names_for
+from paper_code.chapters.shared.checks import check_of, names_for
+from paper_code.chapters.shared.gates import LIVE, Check, gate
 from paper_code.chapters.shared.judged import HEADLINE_LOGS
 from paper_code.chapters.shared.rules import ANSWERS, LEVEL, Claim, corrected
 from paper_code.chapters.shared.tables import Runs

@@ -5,16 +5,15 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from scipy import stats
 
-from paper_code.chapters.fig08_scalability import AVERAGES
+from paper_code.chapters.averages import AVERAGES
 from paper_code.chapters.models import nfwfm_on_avazu
 from paper_code.chapters.shared.rules import LEVEL, SIGNIFICANT_AUC, holm_factors, verdict_of
-from paper_code.chapters.shared.style import BASE_LINE, EMBEDDING_LABELS, FIGURE_WIDTH, GREY, INK, line_look, style
+from paper_code.chapters.shared.style import BASE_LINE, EMBEDDING_LABELS, FIGURE_WIDTH, GREY, INK, line_look, styled
 from paper_code.chapters.shared.tables import PLAIN
 from paper_code.chapters.shared.words import gain_text, interval_text, p_text
 from paper_code.models import MODEL_LABELS
@@ -22,8 +21,6 @@ from paper_code.published import NFWFM_AVAZU_10X_GB, PUBLISHED_AVERAGE_GAIN, pub
 from paper_code.runs.experiments import PAPER_MODELS
 
 RUNS = 3  # of every published value (Appendix C.2)
-
-
 LOGS = ("Criteo", "Avazu")
 
 
@@ -225,32 +222,29 @@ def published_intervals() -> pd.DataFrame:
     return table.assign(significant=table["gain"] >= SIGNIFICANT_AUC)
 
 
+@styled
 def published_figure(table: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
     """Published gains over the base at the largest size, with their intervals. table: `published_intervals`."""
     logs, models = list(table["dataset"].unique()), list(table["model"].unique())
-    with style():
-        figure, panels = plt.subplots(1, len(logs), figsize=(FIGURE_WIDTH, 4.0), sharex=True, sharey=True)
-        for axes, log in zip(np.atleast_1d(panels), logs, strict=True):
-            for embedding, offset in (("SE", 0.16), ("ME", -0.16)):
-                rows = table[(table["dataset"] == log) & (table["embedding"] == embedding)]
-                for row in rows.itertuples():
-                    look = line_look(row.model, PLAIN, embedding) | {"color": GREY, "linestyle": "none"}
-                    look |= {"markeredgecolor": GREY, "markerfacecolor": GREY if embedding == "ME" else "none"}
-                    place = len(models) - models.index(row.model) + offset
-                    axes.errorbar(row.gain, place, xerr=row.half_interval, capsize=2, **look)
-            axes.axvline(0, **BASE_LINE)
-            axes.axvline(0.001, color=INK, lw=0.8, linestyle=":")
-            axes.set(title=f"Published: {log}", xlabel="test AUC,\ngain over the base model")
-            axes.set_xticks([-0.001, 0, 0.001, 0.002, 0.003])
-            axes.tick_params(axis="x", labelrotation=45)
-        labels = [MODEL_LABELS[model] for model in models]
-        np.atleast_1d(panels)[0].set_yticks(range(len(models), 0, -1), labels)
-        keys = [
-            Line2D([], [], color=GREY, marker="o", linestyle="none", markerfacecolor=face) for face in ("none", GREY)
-        ]
-        threshold = Line2D([], [], color=INK, lw=0.8, linestyle=":")
-        figure.legend([*keys, threshold], ["single", "multi", "0.001"], ncols=3, loc="outside lower center")
-        sns.despine(figure)
+    figure, panels = plt.subplots(1, len(logs), figsize=(FIGURE_WIDTH, 4.0), sharex=True, sharey=True)
+    for axes, log in zip(np.atleast_1d(panels), logs, strict=True):
+        for embedding, offset in (("SE", 0.16), ("ME", -0.16)):
+            rows = table[(table["dataset"] == log) & (table["embedding"] == embedding)]
+            for row in rows.itertuples():
+                look = line_look(row.model, PLAIN, embedding) | {"color": GREY, "linestyle": "none"}
+                look |= {"markeredgecolor": GREY, "markerfacecolor": GREY if embedding == "ME" else "none"}
+                place = len(models) - models.index(row.model) + offset
+                axes.errorbar(row.gain, place, xerr=row.half_interval, capsize=2, **look)
+        axes.axvline(0, **BASE_LINE)
+        axes.axvline(0.001, color=INK, lw=0.8, linestyle=":")
+        axes.set(title=f"Published: {log}", xlabel="test AUC,\ngain over the base model")
+        axes.set_xticks([-0.001, 0, 0.001, 0.002, 0.003])
+        axes.tick_params(axis="x", labelrotation=45)
+    labels = [MODEL_LABELS[model] for model in models]
+    np.atleast_1d(panels)[0].set_yticks(range(len(models), 0, -1), labels)
+    keys = [Line2D([], [], color=GREY, marker="o", linestyle="none", markerfacecolor=face) for face in ("none", GREY)]
+    threshold = Line2D([], [], color=INK, lw=0.8, linestyle=":")
+    figure.legend([*keys, threshold], ["single", "multi", "0.001"], ncols=3, loc="outside lower center")
     return figure, table
 
 

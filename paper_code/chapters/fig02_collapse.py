@@ -5,7 +5,6 @@ from collections.abc import Sequence
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
@@ -20,7 +19,7 @@ from paper_code.chapters.shared.style import (
     bar_ink,
     field_ticks,
     run_title,
-    style,
+    styled,
     whiskers,
     wrapped,
 )
@@ -29,28 +28,28 @@ from paper_code.chapters.shared.words import abundance_text, counted
 from paper_code.runs.record import RunRecord
 
 
+@styled
 def abundance_figure(records: Sequence[RunRecord]) -> tuple[Figure, pd.DataFrame]:
     """Figure 2: information abundance of every field, learned, before training and random; sorted by cardinality."""
     data, config = field_measures(records), records[0].config
     by_field = data.groupby("field").mean(numeric_only=True).sort_values("cardinality")
     spread = data.groupby("field")["learned"].agg(["min", "max"]).loc[by_field.index]
     position = np.arange(len(by_field))
-    with style():
-        figure, axes = plt.subplots(figsize=(FIGURE_WIDTH, 4.6))
-        axes.bar(position - 0.2, by_field["random"], 0.4, label="random matrix of the same shape", **RANDOM_BAR)
-        size = 150 / len(by_field)
-        axes.plot(position - 0.2, by_field["initial"], label="at initialisation", markersize=size, **INITIAL_MARK)
-        of_bars = bar_ink(config["model"], "ME" if config["num_sets"] > 1 else "SE")
-        axes.bar(position + 0.2, by_field["learned"], 0.4, label="learned", **of_bars)
-        errors = whiskers(by_field["learned"], spread)
-        axes.errorbar(position + 0.2, by_field["learned"], yerr=errors, fmt="none", **WHISKERS)
-        field_ticks(axes, by_field["cardinality"])
-        axes.set(ylabel="information abundance", title=wrapped(run_title(records), 50))
-        figure.legend(ncols=2, loc="outside lower center")
-        sns.despine(figure)
+    figure, axes = plt.subplots(figsize=(FIGURE_WIDTH, 4.6))
+    axes.bar(position - 0.2, by_field["random"], 0.4, label="random matrix of the same shape", **RANDOM_BAR)
+    size = 150 / len(by_field)
+    axes.plot(position - 0.2, by_field["initial"], label="at initialisation", markersize=size, **INITIAL_MARK)
+    of_bars = bar_ink(config["model"], "ME" if config["num_sets"] > 1 else "SE")
+    axes.bar(position + 0.2, by_field["learned"], 0.4, label="learned", **of_bars)
+    errors = whiskers(by_field["learned"], spread)
+    axes.errorbar(position + 0.2, by_field["learned"], yerr=errors, fmt="none", **WHISKERS)
+    field_ticks(axes, by_field["cardinality"])
+    axes.set(ylabel="information abundance", title=wrapped(run_title(records), 50))
+    figure.legend(ncols=2, loc="outside lower center")
     return figure, data
 
 
+@styled
 def spectra_figure(records: Sequence[RunRecord]) -> tuple[Figure, pd.DataFrame]:
     """Figure 1b: normalised singular values of every field's embedding matrix, learned, before training, and random
     ones; first seed."""
@@ -63,23 +62,21 @@ def spectra_figure(records: Sequence[RunRecord]) -> tuple[Figure, pd.DataFrame]:
     cardinalities = [field["cardinality"] for field in record.fields]
     norm = mpl.colors.LogNorm(min(cardinalities), max(cardinalities))
     frames = []
-    with style():
-        figure, panels = plt.subplot_mosaic("LL;IR", figsize=(FIGURE_WIDTH, 5.2), sharex=True, sharey=True)
-        for axes, (kind, of_fields) in zip(panels.values(), spectra.items(), strict=True):
-            for field, values in zip(record.fields, of_fields, strict=True):
-                color = GRADIENT(norm(field["cardinality"]))
-                index, normalised = np.arange(1, len(values) + 1), np.array(values) / max(values)
-                axes.plot(index, normalised, color=color, lw=1.2)
-                part = {"matrix": kind, "field": field["name"], "k": index, "normalised": normalised}
-                frames.append(pd.DataFrame(part))
-            axes.set(xlabel="index $k$", title=kind, ylim=(0, 1.03))
-            axes.tick_params(labelbottom=True)
-        panels["R"].tick_params(labelleft=False)
-        figure.supylabel(r"singular value $\sigma_k / \sigma_1$")
-        colors = mpl.cm.ScalarMappable(norm, GRADIENT)
-        figure.colorbar(colors, ax=list(panels.values()), label="cardinality of the field", aspect=40)
-        figure.suptitle(wrapped(run_title(records[:1])))
-        sns.despine(figure)
+    figure, panels = plt.subplot_mosaic("LL;IR", figsize=(FIGURE_WIDTH, 5.2), sharex=True, sharey=True)
+    for axes, (kind, of_fields) in zip(panels.values(), spectra.items(), strict=True):
+        for field, values in zip(record.fields, of_fields, strict=True):
+            color = GRADIENT(norm(field["cardinality"]))
+            index, normalised = np.arange(1, len(values) + 1), np.array(values) / max(values)
+            axes.plot(index, normalised, color=color, lw=1.2)
+            part = {"matrix": kind, "field": field["name"], "k": index, "normalised": normalised}
+            frames.append(pd.DataFrame(part))
+        axes.set(xlabel="index $k$", title=kind, ylim=(0, 1.03))
+        axes.tick_params(labelbottom=True)
+    panels["R"].tick_params(labelleft=False)
+    figure.supylabel(r"singular value $\sigma_k / \sigma_1$")
+    colors = mpl.cm.ScalarMappable(norm, GRADIENT)
+    figure.colorbar(colors, ax=list(panels.values()), label="cardinality of the field", aspect=40)
+    figure.suptitle(wrapped(run_title(records[:1])))
     return figure, pd.concat(frames, ignore_index=True)
 
 

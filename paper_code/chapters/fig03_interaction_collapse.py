@@ -7,12 +7,11 @@ import altair as alt
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 from scipy import stats
 
-from paper_code.chapters.shared.checks import LIVE
+from paper_code.chapters.shared.gates import LIVE
 from paper_code.chapters.shared.judged import judged_runs, on_headline
 from paper_code.chapters.shared.rules import Claim, Effect, size_name
 from paper_code.chapters.shared.style import (
@@ -23,7 +22,7 @@ from paper_code.chapters.shared.style import (
     LINES,
     RANDOM_LINE,
     log_title,
-    style,
+    styled,
 )
 from paper_code.chapters.shared.tables import Runs, field_abundance, initial_model, log_label, results_table
 from paper_code.chapters.shared.vega import dropdown, rounded, specification
@@ -124,6 +123,7 @@ def law_table(records: Sequence[RunRecord]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+@styled
 def law_figure(of_ffm: Sequence[RunRecord], of_dcnv2: Sequence[RunRecord]) -> tuple[Figure, pd.DataFrame]:
     """Figure 3: information abundance of the sub-embeddings, first seed, and its means over either axis, all seeds.
 
@@ -132,58 +132,56 @@ def law_figure(of_ffm: Sequence[RunRecord], of_dcnv2: Sequence[RunRecord]) -> tu
     are random matrices. The table has both: panel "pairs" and, for every case and seed, panel "means".
     """
     frames = []
-    with style():
-        figure, panels = plt.subplots(3, 2, figsize=(FIGURE_WIDTH, 8.3), sharey="row", height_ratios=(1.7, 1, 1))
-        for column, records in zip(panels.T, (of_ffm, of_dcnv2), strict=True):
-            heat, own, other = column
-            first = records[0]
-            order = np.argsort(field_abundance(first))
-            pairs = sub_embedding_abundance(first)[np.ix_(order, order)]
-            config, names = first.config, [first.fields[number]["name"] for number in order]
-            edges = (0.5, len(order) + 0.5)
-            image = heat.imshow(pairs, cmap="viridis", origin="lower", extent=edges * 2)
-            bar = figure.colorbar(image, ax=heat, location="bottom", aspect=25)
-            bar.set_label(r"$IA(E_i^{\rightarrow j})$")
-            heat.set(xlabel="$j$, sorted by $IA(E_j)$", ylabel="$i$, sorted by $IA(E_i)$")
-            for axis in (heat.xaxis, heat.yaxis):
-                axis.set_major_locator(mpl.ticker.MaxNLocator(4, integer=True))
-            heat.set_title(f"{MODEL_LABELS[config['model']]}, $K$ = {config['embedding_size']}, seed {config['seed']}")
-            frames.append(
-                pd.DataFrame(pairs, columns=names)
-                .assign(model=config["model"], i=names, field_abundance=np.sort(field_abundance(first)))
-                .melt(["model", "i", "field_abundance"], var_name="j", value_name="sub_embedding_abundance")
-                .dropna()
-                .assign(panel="pairs")
-            )
-            ranks = np.arange(1, len(order) + 1)
-            color = COLORS[config["model"]]
-            for case, (look, label) in LAW_CASES.items():
-                means = [[mean[np.argsort(field_abundance(r))] for mean in law_means(case(r))] for r in records]
-                frames += [
-                    pd.DataFrame({"rank": ranks, "mean_over_j": of_i, "relative_mean_over_i": of_j}).assign(
-                        panel="means", model=config["model"], case=label.replace("$", ""), seed=record.config["seed"]
-                    )
-                    for record, (of_i, of_j) in zip(records, means, strict=True)
-                ]
-                for axes, values in zip((own, other), np.moveaxis(np.array(means), 1, 0), strict=True):
-                    axes.plot(ranks, values.mean(axis=0), label=label, **{"color": color} | look)
-                    if case is sub_embedding_abundance:
-                        axes.fill_between(ranks, values.min(0), values.max(0), color=color, alpha=0.25, lw=0)
-            own.set(xlabel="rank of $i$ by $IA(E_i)$")
-            own.set(yscale="log", yticks=[1, 2, 5, 10, 20, 50], yticklabels=["1", "2", "5", "10", "20", "50"])
-            own.minorticks_off()
-            other.set(xlabel="rank of $j$ by $IA(E_j)$")
-            other.axhline(1, **BASE_LINE)
-        panels[1, 0].set_ylabel("mean over $j$ of\n" r"$IA(E_i^{\rightarrow j})$")
-        panels[2, 0].set_ylabel("mean over $i$, relative\nto the row's mean")
-        panels[0, 1].set_ylabel("")
-        handles, labels = panels[1, 1].get_legend_handles_labels()
-        handles = [panels[1, 0].get_legend_handles_labels()[0][0], *handles]
-        labels = [*(f"{MODEL_LABELS[of[0].config['model']]} {labels[0]}" for of in (of_ffm, of_dcnv2)), *labels[1:]]
-        figure.legend(handles, labels, ncols=2, loc="outside lower center")
-        seeds = " and ".join(map(str, dict.fromkeys((len(of_ffm), len(of_dcnv2)))))
-        figure.suptitle(f"{log_title(of_ffm[0])}, {seeds} seeds")
-        sns.despine(figure)
+    figure, panels = plt.subplots(3, 2, figsize=(FIGURE_WIDTH, 8.3), sharey="row", height_ratios=(1.7, 1, 1))
+    for column, records in zip(panels.T, (of_ffm, of_dcnv2), strict=True):
+        heat, own, other = column
+        first = records[0]
+        order = np.argsort(field_abundance(first))
+        pairs = sub_embedding_abundance(first)[np.ix_(order, order)]
+        config, names = first.config, [first.fields[number]["name"] for number in order]
+        edges = (0.5, len(order) + 0.5)
+        image = heat.imshow(pairs, cmap="viridis", origin="lower", extent=edges * 2)
+        bar = figure.colorbar(image, ax=heat, location="bottom", aspect=25)
+        bar.set_label(r"$IA(E_i^{\rightarrow j})$")
+        heat.set(xlabel="$j$, sorted by $IA(E_j)$", ylabel="$i$, sorted by $IA(E_i)$")
+        for axis in (heat.xaxis, heat.yaxis):
+            axis.set_major_locator(mpl.ticker.MaxNLocator(4, integer=True))
+        heat.set_title(f"{MODEL_LABELS[config['model']]}, $K$ = {config['embedding_size']}, seed {config['seed']}")
+        frames.append(
+            pd.DataFrame(pairs, columns=names)
+            .assign(model=config["model"], i=names, field_abundance=np.sort(field_abundance(first)))
+            .melt(["model", "i", "field_abundance"], var_name="j", value_name="sub_embedding_abundance")
+            .dropna()
+            .assign(panel="pairs")
+        )
+        ranks = np.arange(1, len(order) + 1)
+        color = COLORS[config["model"]]
+        for case, (look, label) in LAW_CASES.items():
+            means = [[mean[np.argsort(field_abundance(r))] for mean in law_means(case(r))] for r in records]
+            frames += [
+                pd.DataFrame({"rank": ranks, "mean_over_j": of_i, "relative_mean_over_i": of_j}).assign(
+                    panel="means", model=config["model"], case=label.replace("$", ""), seed=record.config["seed"]
+                )
+                for record, (of_i, of_j) in zip(records, means, strict=True)
+            ]
+            for axes, values in zip((own, other), np.moveaxis(np.array(means), 1, 0), strict=True):
+                axes.plot(ranks, values.mean(axis=0), label=label, **{"color": color} | look)
+                if case is sub_embedding_abundance:
+                    axes.fill_between(ranks, values.min(0), values.max(0), color=color, alpha=0.25, lw=0)
+        own.set(xlabel="rank of $i$ by $IA(E_i)$")
+        own.set(yscale="log", yticks=[1, 2, 5, 10, 20, 50], yticklabels=["1", "2", "5", "10", "20", "50"])
+        own.minorticks_off()
+        other.set(xlabel="rank of $j$ by $IA(E_j)$")
+        other.axhline(1, **BASE_LINE)
+    panels[1, 0].set_ylabel("mean over $j$ of\n" r"$IA(E_i^{\rightarrow j})$")
+    panels[2, 0].set_ylabel("mean over $i$, relative\nto the row's mean")
+    panels[0, 1].set_ylabel("")
+    handles, labels = panels[1, 1].get_legend_handles_labels()
+    handles = [panels[1, 0].get_legend_handles_labels()[0][0], *handles]
+    labels = [*(f"{MODEL_LABELS[of[0].config['model']]} {labels[0]}" for of in (of_ffm, of_dcnv2)), *labels[1:]]
+    figure.legend(handles, labels, ncols=2, loc="outside lower center")
+    seeds = " and ".join(map(str, dict.fromkeys((len(of_ffm), len(of_dcnv2)))))
+    figure.suptitle(f"{log_title(of_ffm[0])}, {seeds} seeds")
     return figure, pd.concat(frames, ignore_index=True)
 
 

@@ -2,40 +2,38 @@
 
 import altair as alt
 import pandas as pd
-import seaborn as sns
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from paper_code.chapters.fig03_interaction_collapse import CASE_COLORS
 from paper_code.chapters.shared.rules import Claim, Effect
-from paper_code.chapters.shared.style import FIGURE_WIDTH, INK, LINES, line_look, style
+from paper_code.chapters.shared.style import FIGURE_WIDTH, INK, LINES, line_look, styled
 from paper_code.chapters.shared.tables import PLAIN
 from paper_code.chapters.shared.vega import TEXT, specification, summary, summary_tooltip
 from paper_code.chapters.shared.words import abundance_text, counted
 from paper_code.toy_result import ToyResult
 
 
+@styled
 def toy_figure(small: ToyResult, large: ToyResult) -> tuple[Figure, pd.DataFrame]:
     """Figure 4: IA(E1) over the iterations of the toy experiment, mean and range over seeds."""
     frames = []
-    with style():
-        figure, axes = plt.subplots(figsize=(FIGURE_WIDTH, 3.6))
-        of_large = line_look("fm", PLAIN, "SE") | {"markevery": 0.1}
-        looks = {"color": INK, "linestyle": LINES["SE"]}, of_large
-        for label, result, look in zip(("Small", "Large"), (small, large), looks, strict=True):
-            abundance = result.information_abundance
-            name = f"{label} ($D_3$ = {result.third_cardinality})"
-            band = {"color": look["color"], "alpha": 0.25, "lw": 0}
-            axes.fill_between(result.iterations, abundance.min(0), abundance.max(0), **band)
-            axes.plot(result.iterations, abundance.mean(0), label=name, **look)
-            frames += [
-                pd.DataFrame({"case": label, "seed": s, "iteration": result.iterations, "information_abundance": row})
-                for s, row in zip(result.seeds, abundance, strict=True)
-            ]
-        axes.set(xlabel="iteration", ylabel="information abundance of $E_1$", xlim=(0, result.iterations[-1]))
-        axes.set_title(f"Toy experiment, mean and range over {len(small.seeds)} seeds")
-        figure.legend(ncols=2, loc="outside lower center")
-        sns.despine(figure)
+    figure, axes = plt.subplots(figsize=(FIGURE_WIDTH, 3.6))
+    of_large = line_look("fm", PLAIN, "SE") | {"markevery": 0.1}
+    looks = {"color": INK, "linestyle": LINES["SE"]}, of_large
+    for label, result, look in zip(("Small", "Large"), (small, large), looks, strict=True):
+        abundance = result.information_abundance
+        name = f"{label} ($D_3$ = {result.third_cardinality})"
+        band = {"color": look["color"], "alpha": 0.25, "lw": 0}
+        axes.fill_between(result.iterations, abundance.min(0), abundance.max(0), **band)
+        axes.plot(result.iterations, abundance.mean(0), label=name, **look)
+        frames += [
+            pd.DataFrame({"case": label, "seed": s, "iteration": result.iterations, "information_abundance": row})
+            for s, row in zip(result.seeds, abundance, strict=True)
+        ]
+    axes.set(xlabel="iteration", ylabel="information abundance of $E_1$", xlim=(0, result.iterations[-1]))
+    axes.set_title(f"Toy experiment, mean and range over {len(small.seeds)} seeds")
+    figure.legend(ncols=2, loc="outside lower center")
     return figure, pd.concat(frames, ignore_index=True)
 
 

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from paper_code.chapters.shared.checks import EVIDENCE_III, LIVE, MOST_NORM_CHANGE, OF_AUC, norm_changes
+from paper_code.chapters.shared.checks import MOST_NORM_CHANGE, norm_changes
 from paper_code.chapters.shared.gains import by_size, draw_sizes, gains, gains_text, growth_text
+from paper_code.chapters.shared.gates import EVIDENCE_III, LIVE, OF_AUC
 from paper_code.chapters.shared.judged import judged_runs
 from paper_code.chapters.shared.rules import SIGNIFICANT_AUC, Claim, Effect, auc_effect, difference, ratio, size_name
 from paper_code.chapters.shared.style import (
@@ -23,7 +23,7 @@ from paper_code.chapters.shared.style import (
     line_look,
     log_title,
     seeds_title,
-    style,
+    styled,
 )
 from paper_code.chapters.shared.tables import Runs, results_table, variant, with_references
 from paper_code.chapters.shared.words import counted, variant_name
@@ -65,29 +65,28 @@ def abundance_by_size_lines(axes: Axes, records: Sequence[RunRecord]) -> pd.Data
     return learned.merge(references, on="scale")
 
 
+@styled
 def regularized_figure(records: Sequence[RunRecord]) -> tuple[Figure, pd.DataFrame]:
     """Figure 5: DCNv2 plain and regularised. Gain in test AUC and information abundance by size; at the largest size
     training loss and validation AUC in the course of training, a line per seed."""
     table = results_table(records)
     ours = gains(table)
-    with style():
-        figure, ((of_gain, of_abundance), (of_loss, of_auc)) = plt.subplots(2, 2, figsize=(FIGURE_WIDTH, 5.6))
-        draw_sizes(of_gain, ours, "gain", ours["scale"])
-        of_gain.axhline(0, **BASE_LINE)
-        of_gain.set_ylabel(GAIN_LABEL)
-        abundance = abundance_by_size_lines(of_abundance, records)
-        curves = curves_table([records[number] for number in table.index[table["scale"] == table["scale"].max()]])
-        for (model, variant, _), line in curves.groupby(["model", "variant", "seed"], sort=False):
-            look = line_look(model, variant, "SE") | {"lw": 1.1}
-            of_loss.plot(line["epoch"], line["training_loss"], **look | {"marker": ""})
-            whole = line.dropna()
-            of_auc.plot(whole["epoch"], whole["validation_auc"], **look | {"markersize": 4})
-        of_loss.set(xlabel="epoch", ylabel="training loss", title=f"size {table['scale'].max()}x")
-        of_auc.set(xlabel="epoch", ylabel="validation AUC", title=f"size {table['scale'].max()}x")
-        handles, labels = of_abundance.get_legend_handles_labels()
-        figure.legend(handles, labels, ncols=2, loc="outside lower center")
-        figure.suptitle(f"{log_title(records[0])}, {seeds_title(ours)}")
-        sns.despine(figure)
+    figure, ((of_gain, of_abundance), (of_loss, of_auc)) = plt.subplots(2, 2, figsize=(FIGURE_WIDTH, 5.6))
+    draw_sizes(of_gain, ours, "gain", ours["scale"])
+    of_gain.axhline(0, **BASE_LINE)
+    of_gain.set_ylabel(GAIN_LABEL)
+    abundance = abundance_by_size_lines(of_abundance, records)
+    curves = curves_table([records[number] for number in table.index[table["scale"] == table["scale"].max()]])
+    for (model, what, _), line in curves.groupby(["model", "variant", "seed"], sort=False):
+        look = line_look(model, what, "SE") | {"lw": 1.1}
+        of_loss.plot(line["epoch"], line["training_loss"], **look | {"marker": ""})
+        whole = line.dropna()
+        of_auc.plot(whole["epoch"], whole["validation_auc"], **look | {"markersize": 4})
+    of_loss.set(xlabel="epoch", ylabel="training loss", title=f"size {table['scale'].max()}x")
+    of_auc.set(xlabel="epoch", ylabel="validation AUC", title=f"size {table['scale'].max()}x")
+    handles, labels = of_abundance.get_legend_handles_labels()
+    figure.legend(handles, labels, ncols=2, loc="outside lower center")
+    figure.suptitle(f"{log_title(records[0])}, {seeds_title(ours)}")
     parts = {"gain": ours, "information_abundance": abundance, "curve": curves}
     return figure, pd.concat([part.assign(panel=name) for name, part in parts.items()], ignore_index=True)
 

@@ -3,16 +3,15 @@
 from collections.abc import Sequence
 
 import pandas as pd
-import seaborn as sns
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from paper_code.chapters.fig05_regularized import abundance_by_size_lines, has_other_norm
-from paper_code.chapters.shared.checks import EVIDENCE_III, LIVE, OF_AUC
 from paper_code.chapters.shared.gains import draw_published_beside_ours, gains, gains_text, growth_text, published_gains
+from paper_code.chapters.shared.gates import EVIDENCE_III, LIVE, OF_AUC
 from paper_code.chapters.shared.judged import judged_runs, latent_checks
 from paper_code.chapters.shared.rules import SIGNIFICANT_AUC, Claim, Effect, difference, gain, ratio, size_name
-from paper_code.chapters.shared.style import FIGURE_WIDTH, log_title, seeds_title, style, wrapped
+from paper_code.chapters.shared.style import FIGURE_WIDTH, log_title, seeds_title, styled, wrapped
 from paper_code.chapters.shared.tables import PLAIN, Runs, results_table
 from paper_code.chapters.shared.words import listed
 from paper_code.models import MODEL_LABELS
@@ -20,6 +19,7 @@ from paper_code.published import published_dataset
 from paper_code.runs.record import RunRecord
 
 
+@styled
 def dnn_dcnv2_figure(records: Sequence[RunRecord]) -> tuple[Figure, pd.DataFrame]:
     """Figure 6: single-embedding DNN and DCNv2. Information abundance by size; gain in test AUC, published and ours."""
     table = results_table(records)
@@ -27,16 +27,14 @@ def dnn_dcnv2_figure(records: Sequence[RunRecord]) -> tuple[Figure, pd.DataFrame
     ours = gains(table)
     published = published_gains(dataset, list(table["model"].unique()))
     published = published[published["embedding"] == "SE"]
-    with style():
-        figure, panels = plt.subplot_mosaic("AA;PO", figsize=(FIGURE_WIDTH, 5.6))
-        of_abundance, left, right = panels.values()
-        abundance = abundance_by_size_lines(of_abundance, records)
-        of_abundance.set_title("Ours")
-        draw_published_beside_ours(left, right, published, ours, f"Published: {published_dataset(dataset)}", "Ours")
-        handles, labels = of_abundance.get_legend_handles_labels()
-        figure.legend(handles, labels, ncols=2, loc="outside lower center")
-        figure.suptitle(wrapped(f"Ours: {log_title(records[0])}, {seeds_title(ours)}"))
-        sns.despine(figure)
+    figure, panels = plt.subplot_mosaic("AA;PO", figsize=(FIGURE_WIDTH, 5.6))
+    of_abundance, left, right = panels.values()
+    abundance = abundance_by_size_lines(of_abundance, records)
+    of_abundance.set_title("Ours")
+    draw_published_beside_ours(left, right, published, ours, f"Published: {published_dataset(dataset)}", "Ours")
+    handles, labels = of_abundance.get_legend_handles_labels()
+    figure.legend(handles, labels, ncols=2, loc="outside lower center")
+    figure.suptitle(wrapped(f"Ours: {log_title(records[0])}, {seeds_title(ours)}"))
     parts = {"information_abundance": abundance, "published": published, "ours": ours}
     return figure, pd.concat([part.assign(panel=name) for name, part in parts.items()], ignore_index=True)
 

@@ -7,12 +7,10 @@ import altair as alt
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from paper_code.chapters.shared.checks import LATENT_LOG, OF_AUC
 from paper_code.chapters.shared.gains import (
     beside_published,
     draw_published_beside_ours,
@@ -21,15 +19,13 @@ from paper_code.chapters.shared.gains import (
     published_gains,
     with_both_bases,
 )
-from paper_code.chapters.shared.judged import COMPARED, LARGEST, judged_runs, latent_checks, on_headline
+from paper_code.chapters.shared.gates import OF_AUC
+from paper_code.chapters.shared.judged import judged_runs, latent_checks
 from paper_code.chapters.shared.rules import (
-    MINIMUM_SEEDS,
     SIGNIFICANT_AUC,
     Claim,
     Effect,
-    average_gain,
     gain,
-    gains_by_seed,
 )
 from paper_code.chapters.shared.style import (
     BASE_LINE,
@@ -44,7 +40,7 @@ from paper_code.chapters.shared.style import (
     log_title,
     seeds_title,
     small_multiples,
-    style,
+    styled,
     wrapped,
 )
 from paper_code.chapters.shared.tables import PLAIN, Runs, log_label, results_table
@@ -52,10 +48,10 @@ from paper_code.chapters.shared.vega import ALL_MODELS, DASHES, PUBLISHED_GREY, 
 from paper_code.chapters.shared.words import counted
 from paper_code.models import MODEL_LABELS
 from paper_code.published import published_auc, published_dataset
-from paper_code.runs.experiments import PAPER_MODELS
 from paper_code.runs.record import RunRecord
 
 
+@styled
 def scalability_figure(
     records: Sequence[RunRecord], embeddings: Sequence[str] = ("SE", "ME")
 ) -> tuple[Figure, pd.DataFrame]:
@@ -68,44 +64,41 @@ def scalability_figure(
     dataset, models = table["dataset"].iloc[0], list(table["model"].unique())
     ours, published = gains(table), published_gains(dataset, models)
     ours, published = (data[data["embedding"].isin(embeddings)] for data in (ours, published))
-    with style():
-        figure, (left, right) = plt.subplots(1, 2, figsize=(FIGURE_WIDTH, 4.2), sharex=True)
-        titles = (f"Published: {published_dataset(dataset)}", f"Ours: {log_title(records[0])}, {seeds_title(ours)}")
-        draw_published_beside_ours(left, right, published, ours, *(wrapped(title, 28) for title in titles))
-        handles, labels = right.get_legend_handles_labels()
-        figure.legend(handles, labels, ncols=3 if len(labels) > 4 else 2, loc="outside lower center")
-        sns.despine(figure)
+    figure, (left, right) = plt.subplots(1, 2, figsize=(FIGURE_WIDTH, 4.2), sharex=True)
+    titles = (f"Published: {published_dataset(dataset)}", f"Ours: {log_title(records[0])}, {seeds_title(ours)}")
+    draw_published_beside_ours(left, right, published, ours, *(wrapped(title, 28) for title in titles))
+    handles, labels = right.get_legend_handles_labels()
+    figure.legend(handles, labels, ncols=3 if len(labels) > 4 else 2, loc="outside lower center")
     return figure, pd.concat([published.assign(source="published"), ours.assign(source="ours")], ignore_index=True)
 
 
+@styled
 def models_figure(records: Sequence[RunRecord]) -> tuple[Figure, pd.DataFrame]:
     """Figures 10 and 11: gain in test AUC over the base by size, a panel for each model, published in grey."""
     table = results_table(records)
     dataset, models = table["dataset"].iloc[0], [m for m in MODEL_LABELS if m in set(table["model"])]
     ours, published = gains(table), published_gains(dataset, models)
     scales = {*ours["scale"], *published["scale"]}
-    with style():
-        figure, panels = small_multiples(len(models), 2.0)
-        for axes, model in zip(panels, models, strict=True):
-            of_paper, of_runs = (data[data["model"] == model] for data in (published, ours))
-            draw_sizes(axes, of_paper, "gain", scales, line=GREY, marker=GREY, prefix="published")
-            draw_sizes(axes, of_runs, "gain", scales, prefix="ours")
-            axes.axhline(0, **BASE_LINE)
-            axes.set_title(MODEL_LABELS[model])
-        label_outer(panels)
-        figure.supylabel("test AUC, gain over the base model")
-        looks = {
-            f"{source} {EMBEDDING_LABELS[embedding]}": {
-                **{"color": color, "linestyle": LINES[embedding], "marker": "o"},
-                **{"markerfacecolor": color if embedding == "ME" else "none"},
-            }
-            for source, color in (("published", GREY), ("ours (coloured)", INK))
-            for embedding in LINES
+    figure, panels = small_multiples(len(models), 2.0)
+    for axes, model in zip(panels, models, strict=True):
+        of_paper, of_runs = (data[data["model"] == model] for data in (published, ours))
+        draw_sizes(axes, of_paper, "gain", scales, line=GREY, marker=GREY, prefix="published")
+        draw_sizes(axes, of_runs, "gain", scales, prefix="ours")
+        axes.axhline(0, **BASE_LINE)
+        axes.set_title(MODEL_LABELS[model])
+    label_outer(panels)
+    figure.supylabel("test AUC, gain over the base model")
+    looks = {
+        f"{source} {EMBEDDING_LABELS[embedding]}": {
+            **{"color": color, "linestyle": LINES[embedding], "marker": "o"},
+            **{"markerfacecolor": color if embedding == "ME" else "none"},
         }
-        figure.legend([Line2D([], [], **look) for look in looks.values()], looks, ncols=2, loc="outside lower center")
-        title = f"Published: {published_dataset(dataset)}. Ours: {log_title(records[0])}, {seeds_title(ours)}"
-        figure.suptitle(wrapped(title))
-        sns.despine(figure)
+        for source, color in (("published", GREY), ("ours (coloured)", INK))
+        for embedding in LINES
+    }
+    figure.legend([Line2D([], [], **look) for look in looks.values()], looks, ncols=2, loc="outside lower center")
+    title = f"Published: {published_dataset(dataset)}. Ours: {log_title(records[0])}, {seeds_title(ours)}"
+    figure.suptitle(wrapped(title))
     return figure, pd.concat([published.assign(source="published"), ours.assign(source="ours")], ignore_index=True)
 
 
@@ -116,129 +109,6 @@ def describe_scalability(data: pd.DataFrame) -> str:
 def describe_models(data: pd.DataFrame) -> str:
     panels = counted(data["model"].nunique(), "panel")
     return beside_published(data, f"Line charts in {panels}, one for each model", "by model size, published and ours")
-
-
-DROPPING = ("dnn", "xdeepfm", "finalmlp")
-
-
-# Averages over the six models: name -> its models, (embedding, scale) compared, side, what it says, the same at 4x
-AVERAGES = {
-    "single": (
-        PAPER_MODELS,
-        ("SE", LARGEST),
-        ("SE", 1),
-        "below",
-        "A single embedding ten times as large has a lower test AUC, on the average of six models",
-        ("SE", COMPARED),
-    ),
-    "drops": (
-        DROPPING,
-        ("SE", LARGEST),
-        ("SE", 1),
-        "below",
-        "The test AUC of DNN, xDeepFM and FinalMLP drops when the single embedding is ten times as large, on their "
-        "average",
-        ("SE", COMPARED),
-    ),
-    "multi-4x": (
-        PAPER_MODELS,
-        ("ME", COMPARED),
-        ("SE", COMPARED),
-        "above",
-        "Multi embedding is better than single embedding at 4x, on the average of six models",
-        ("ME", COMPARED),
-    ),
-    "multi-10x": (
-        PAPER_MODELS,
-        ("ME", LARGEST),
-        ("SE", LARGEST),
-        "above",
-        "Multi embedding is better than single embedding at 10x, on the average of six models",
-        ("ME", COMPARED),
-    ),
-}
-
-
-def average_claims(runs: Runs, at_base_rate: Runs) -> list[Claim]:
-    """Section 5.2, Tables 1, 3 and 4, of the models together.
-
-    at_base_rate: of the runs at 4x at the learning rate of the base size.
-    """
-    published = published_dataset(runs.dataset)
-    claims = []
-    for name, (models, of, over, side, statement, of_4x) in AVERAGES.items():
-        checks = (*OF_AUC, *latent_checks(runs.dataset)) if name in ("single", "drops") else OF_AUC
-        claims.append(
-            Claim(
-                f"average-{name}",
-                f"Section 5.2, Table 1 ({published})",
-                f"{statement}.",
-                f"The difference in test AUC, averaged over the models within a seed, is {side} zero.",
-                (average_gain(runs, models, of, over, side),),
-                runs.dataset,
-                "table4_fig11" if published == "Avazu" else "table3_fig10",
-                headline=on_headline(runs.dataset),
-                checks=checks,
-                judged=judged_runs(models, of, over),
-                averaged=True,
-                other_sign=sign_changes(runs, at_base_rate, models, of_4x[0]),
-            )
-        )
-    return claims
-
-
-def sign_changes(runs: Runs, at_base_rate: Runs, models: Sequence[str], embedding: str) -> bool | None:
-    """Is the sign of the average at 4x another if single and multi embedding are trained at the base size's rate?
-
-    embedding: SE, of single embedding less the base; ME, of multi less single embedding. None with fewer than three
-    seeds.
-    """
-    of, over = (embedding, COMPARED), ("SE", 1 if embedding == "SE" else COMPARED)
-    series = {}
-    for kind, source in {"chosen": runs, "base": at_base_rate}.items():
-        for model in models:
-            base = (runs if over[1] == 1 else source)("test_auc", model, *over)
-            series[kind, model] = source("test_auc", model, *of) - base
-    table = pd.concat(series, axis=1).dropna()
-    if len(table) < MINIMUM_SEEDS:
-        return None
-    means = table.mean()
-    return bool(np.sign(means["chosen"].mean()) != np.sign(means["base"].mean()))
-
-
-def over_logs_claims(of_logs: Sequence[Runs]) -> list[Claim]:
-    """The same averages over the mean of the headline logs that have runs, against what the paper calls significant."""
-    of_logs = [runs for runs in of_logs if on_headline(runs.dataset) and runs.records]
-    if not of_logs:
-        return []
-    names = " and ".join(runs.dataset for runs in of_logs)
-    claims = []
-    for name, (models, of, over, side, statement, _) in AVERAGES.items():
-        of_each = [average_gain(runs, models, of, over, side, SIGNIFICANT_AUC) for runs in of_logs]
-        by_seed = [gains_by_seed(runs, models, of, over).mean(axis=1) for runs in of_logs]
-        effect = Effect(
-            f"{of_each[0].name}, mean over {names}",
-            pd.concat(by_seed, axis=1).dropna().mean(axis=1).tolist(),
-            side,
-            SIGNIFICANT_AUC,
-            in_d_prime=float(np.mean([of_log.in_d_prime for of_log in of_each])),
-        )
-        of_latent = latent_checks(LATENT_LOG) if LATENT_LOG in names and over == ("SE", 1) else ()
-        claims.append(
-            Claim(
-                f"logs-{name}",
-                "Section 5.2, Table 1",
-                f"{statement}, over the logs by what the paper calls significant.",
-                f"The difference in test AUC, averaged over the models and over the logs within a seed, is {side} "
-                f"{SIGNIFICANT_AUC}.",
-                (effect,),
-                chapter="table3_fig10",
-                checks=(*OF_AUC, *of_latent),
-                judged=judged_runs(models, of, over),
-                averaged=True,
-            )
-        )
-    return claims
 
 
 def scalability_claims(runs: Runs, models: Sequence[str] | None = None) -> list[Claim]:

@@ -5,14 +5,13 @@ from collections.abc import Callable, Sequence
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from paper_code import spectra
-from paper_code.chapters.shared.checks import FIGURE_9D, LIVE, OF_AUC
 from paper_code.chapters.shared.gains import draw_sizes, gains, gains_text
+from paper_code.chapters.shared.gates import FIGURE_9D, LIVE, OF_AUC
 from paper_code.chapters.shared.rules import Claim, Effect, auc_effect, difference, ratio, size_name
 from paper_code.chapters.shared.style import (
     BASE_LINE,
@@ -32,6 +31,7 @@ from paper_code.chapters.shared.style import (
     seeds_title,
     small_multiples,
     style,
+    styled,
     whiskers,
     wrapped,
 )
@@ -99,6 +99,7 @@ def pattern_measures(record: RunRecord) -> dict[str, float]:
     return spectra.pattern_measures(record.spectra["interaction_norms"])
 
 
+@styled
 def sets_abundance_figure(single: Sequence[RunRecord], multi: Sequence[RunRecord]) -> tuple[Figure, pd.DataFrame]:
     """Figures 9a and 9b: information abundance of every field, single and multi embedding of one size, all sets side by
     side and each set; fields sorted by cardinality. single, multi: one record per seed."""
@@ -109,34 +110,32 @@ def sets_abundance_figure(single: Sequence[RunRecord], multi: Sequence[RunRecord
     of_sets = np.mean([np.sort(set_abundance(record), axis=0) for record in multi], axis=0)[:, order]
     initial = np.mean([initial_set_abundance(record).mean(axis=0) for record in multi], axis=0)[order]
     position, model = np.arange(len(fields)), multi[0].config["model"]
-    with style():
-        figure, (above, below) = plt.subplots(2, 1, figsize=(FIGURE_WIDTH, 7.6), sharex=True)
-        both = by_field["multi, side by side"].loc[fields]
-        above.bar(position - 0.27, both["random"], 0.26, label="random matrix of that shape", **RANDOM_BAR)
-        for number, (name, embedding) in enumerate(zip(tables, ("SE", "ME"), strict=True)):
-            values = by_field[name].loc[fields, "learned"]
-            spread = tables[name].groupby("field")["learned"].agg(["min", "max"])
-            above.bar(
-                *(position + 0.27 * number, values, 0.26),
-                **{"label": f"learned, {name}", "yerr": whiskers(values, spread.loc[fields]), "error_kw": WHISKERS},
-                **bar_ink(model, embedding),
-            )
-        above.plot(position - 0.27, both["initial"], label="at initialisation", markersize=8, **INITIAL_MARK)
-        above.set(ylabel="information abundance", title=wrapped(f"(a) {run_title(multi)}", 50))
-        of_set, of_single = (line_look(model, PLAIN, of) | {"linestyle": "none"} for of in ("ME", "SE"))
-        of_set["markersize"] = 3.5
-        for number, values in enumerate(of_sets):
-            below.plot(position, values, label="a set" * (not number), **of_set, mew=0, alpha=0.8)
-        learned = by_field["single"].loc[fields, "learned"]
-        below.plot(position, learned, label="single", **of_single)
-        below.plot(position, initial, label="a set at initialisation", markersize=10, **INITIAL_MARK)
-        below.set(ylabel="information abundance", title="(b) of each set, lowest to highest, means over seeds")
-        field_ticks(below, by_field["single"].loc[fields, "cardinality"])
-        below.set(yscale="log", yticks=[1, 2, 5, 10], yticklabels=["1", "2", "5", "10"])
-        below.minorticks_off()
-        above.legend(ncols=2, loc="upper center", bbox_to_anchor=(0.5, -0.02))
-        figure.legend(*below.get_legend_handles_labels(), ncols=3, loc="outside lower center")
-        sns.despine(figure)
+    figure, (above, below) = plt.subplots(2, 1, figsize=(FIGURE_WIDTH, 7.6), sharex=True)
+    both = by_field["multi, side by side"].loc[fields]
+    above.bar(position - 0.27, both["random"], 0.26, label="random matrix of that shape", **RANDOM_BAR)
+    for number, (name, embedding) in enumerate(zip(tables, ("SE", "ME"), strict=True)):
+        values = by_field[name].loc[fields, "learned"]
+        spread = tables[name].groupby("field")["learned"].agg(["min", "max"])
+        above.bar(
+            *(position + 0.27 * number, values, 0.26),
+            **{"label": f"learned, {name}", "yerr": whiskers(values, spread.loc[fields]), "error_kw": WHISKERS},
+            **bar_ink(model, embedding),
+        )
+    above.plot(position - 0.27, both["initial"], label="at initialisation", markersize=8, **INITIAL_MARK)
+    above.set(ylabel="information abundance", title=wrapped(f"(a) {run_title(multi)}", 50))
+    of_set, of_single = (line_look(model, PLAIN, of) | {"linestyle": "none"} for of in ("ME", "SE"))
+    of_set["markersize"] = 3.5
+    for number, values in enumerate(of_sets):
+        below.plot(position, values, label="a set" * (not number), **of_set, mew=0, alpha=0.8)
+    learned = by_field["single"].loc[fields, "learned"]
+    below.plot(position, learned, label="single", **of_single)
+    below.plot(position, initial, label="a set at initialisation", markersize=10, **INITIAL_MARK)
+    below.set(ylabel="information abundance", title="(b) of each set, lowest to highest, means over seeds")
+    field_ticks(below, by_field["single"].loc[fields, "cardinality"])
+    below.set(yscale="log", yticks=[1, 2, 5, 10], yticklabels=["1", "2", "5", "10"])
+    below.minorticks_off()
+    above.legend(ncols=2, loc="upper center", bbox_to_anchor=(0.5, -0.02))
+    figure.legend(*below.get_legend_handles_labels(), ncols=3, loc="outside lower center")
     names = [f"lowest_{number}" for number in range(1, len(of_sets) + 1)]
     sets = pd.DataFrame(of_sets.T, columns=names).assign(panel="b", field=fields, set_initial=initial)
     parts = [table.assign(panel="a", embedding=name) for name, table in tables.items()]
@@ -171,6 +170,7 @@ def patterns_figure(record: RunRecord, most: int = 4) -> tuple[Figure, pd.DataFr
     return figure, pd.concat(frames, ignore_index=True).dropna()
 
 
+@styled
 def variants_figure(records: Sequence[RunRecord]) -> tuple[Figure, pd.DataFrame]:
     """Figure 9d, and the ablations: gain in test AUC over the base by size, a panel for every variant, with the plain
     model in each."""
@@ -178,25 +178,23 @@ def variants_figure(records: Sequence[RunRecord]) -> tuple[Figure, pd.DataFrame]
     ours = gains(table)
     variants = [variant for variant in ours["variant"].unique() if variant != PLAIN]
     columns = min(2, len(variants))
-    with style():
-        figure, panels = small_multiples(len(variants), 2.2 if columns > 1 else 3, columns)
-        for axes, variant in zip(panels, variants, strict=True):
-            draw_sizes(axes, ours[ours["variant"].isin([PLAIN, variant])], "gain", ours["scale"])
-            axes.axhline(0, **BASE_LINE)
-            axes.set(title=VARIANT_LABELS.get(variant, variant), ylabel=GAIN_LABEL)
-        label_outer(panels, columns)
-        plain, of_variants = (ours[(ours["variant"] == PLAIN) == of] for of in (True, False))
-        looks = {
-            f"{MODEL_LABELS[model]} {EMBEDDING_LABELS[embedding]}": line_look(model, PLAIN, embedding)
-            for model, embedding in plain[["model", "embedding"]].drop_duplicates().to_numpy()
-        }
-        for embedding in of_variants["embedding"].unique():
-            name = "variant" if len(variants) > 1 else VARIANT_LABELS.get(variants[0], variants[0])
-            label = f"{name} {EMBEDDING_LABELS[embedding]}"
-            looks[label] = line_look("", variants[0], embedding) | ({"marker": ""} if len(variants) > 1 else {})
-        figure.legend([Line2D([], [], **look) for look in looks.values()], looks, ncols=2, loc="outside lower center")
-        figure.suptitle(f"{log_title(records[0])}, {seeds_title(ours)}")
-        sns.despine(figure)
+    figure, panels = small_multiples(len(variants), 2.2 if columns > 1 else 3, columns)
+    for axes, variant in zip(panels, variants, strict=True):
+        draw_sizes(axes, ours[ours["variant"].isin([PLAIN, variant])], "gain", ours["scale"])
+        axes.axhline(0, **BASE_LINE)
+        axes.set(title=VARIANT_LABELS.get(variant, variant), ylabel=GAIN_LABEL)
+    label_outer(panels, columns)
+    plain, of_variants = (ours[(ours["variant"] == PLAIN) == of] for of in (True, False))
+    looks = {
+        f"{MODEL_LABELS[model]} {EMBEDDING_LABELS[embedding]}": line_look(model, PLAIN, embedding)
+        for model, embedding in plain[["model", "embedding"]].drop_duplicates().to_numpy()
+    }
+    for embedding in of_variants["embedding"].unique():
+        name = "variant" if len(variants) > 1 else VARIANT_LABELS.get(variants[0], variants[0])
+        label = f"{name} {EMBEDDING_LABELS[embedding]}"
+        looks[label] = line_look("", variants[0], embedding) | ({"marker": ""} if len(variants) > 1 else {})
+    figure.legend([Line2D([], [], **look) for look in looks.values()], looks, ncols=2, loc="outside lower center")
+    figure.suptitle(f"{log_title(records[0])}, {seeds_title(ours)}")
     return figure, ours
 
 

@@ -5,32 +5,25 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from paper_code.chapters.optimizer import with_training
 from paper_code.chapters.shared.rules import Effect
-from paper_code.chapters.shared.style import FIGURE_WIDTH, INK, style
+from paper_code.chapters.shared.style import FIGURE_WIDTH, INK, styled
 from paper_code.chapters.shared.tables import Runs, embedding_decay, of_sets, share_of_random
 from paper_code.runs.profiles import PRIOR_PRECISION
 from paper_code.runs.record import RunRecord
 from paper_code.spectra import effective_rank_of, information_abundance_of, stable_rank_of
 
 CONFIDENCE = 0.95
-
-
 MEASURES: dict[str, Callable[[Sequence[float]], float]] = {
     "information abundance": information_abundance_of,
     "effective rank": effective_rank_of,
     "stable rank": stable_rank_of,
 }
-
-
 OF_ROWS = "rows normalised"
-
-
 COLUMNS = ["comparison", "measure", "mean", "low", "high", "side", "bound", "answer", "seeds"]
 
 
@@ -117,34 +110,31 @@ def measures_text(table: pd.DataFrame) -> pd.DataFrame:
 MEASURE_MARKERS = {"information abundance": "o", "effective rank": "^", "stable rank": "s"}
 
 
+@styled
 def measures_figure(table: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
     """Ratios by comparison and measure, with their intervals and the claimed bound. table: `measures_table`."""
     comparisons = list(table["comparison"].unique())
-    with style():
-        figure, axes = plt.subplots(figsize=(FIGURE_WIDTH, 0.75 * len(comparisons) + 1.6))
-        for number, (_, rows) in enumerate(table.groupby("comparison", sort=False)):
-            middle = len(comparisons) - number
-            bound = rows["bound"].iloc[0]
-            axes.plot([bound, bound], [middle - 0.42, middle + 0.42], color=INK, lw=1.2)
-            arrow = {"above": ">", "below": "<"}[rows["side"].iloc[0]]
-            axes.plot(bound * (1.04 if arrow == ">" else 0.96), middle + 0.42, arrow, color=INK, markersize=4)
-            for place, row in zip(np.linspace(0.3, -0.3, len(rows)), rows.itertuples(), strict=True):
-                measure, _, normalised = row.measure.partition(", ")
-                look = {"marker": MEASURE_MARKERS[measure], "color": INK, "linestyle": "none", "markersize": 5}
-                look["markerfacecolor"] = "none" if normalised else INK
-                spread = [[row.mean - row.low], [row.high - row.mean]]
-                axes.errorbar(row.mean, middle + place, xerr=spread, elinewidth=1, capsize=2, **look)
-        axes.set_yticks(range(len(comparisons), 0, -1), [textwrap.fill(name, 22) for name in comparisons])
-        axes.set(xscale="log", xlabel="ratio", ylim=(0.4, len(comparisons) + 0.6))
-        axes.set_xticks([0.2, 0.5, 1, 2], ["0.2", "0.5", "1", "2"])
-        axes.minorticks_off()
-        ink = {"color": INK, "linestyle": "none"}
-        handles = [Line2D([], [], marker=marker, **ink) for marker in MEASURE_MARKERS.values()]
-        handles += [Line2D([], [], marker="o", markerfacecolor="none", **ink), Line2D([], [], color=INK)]
-        figure.legend(
-            handles, [*MEASURE_MARKERS, "rows normalised", "claimed bound"], ncols=2, loc="outside lower center"
-        )
-        sns.despine(figure)
+    figure, axes = plt.subplots(figsize=(FIGURE_WIDTH, 0.75 * len(comparisons) + 1.6))
+    for number, (_, rows) in enumerate(table.groupby("comparison", sort=False)):
+        middle = len(comparisons) - number
+        bound = rows["bound"].iloc[0]
+        axes.plot([bound, bound], [middle - 0.42, middle + 0.42], color=INK, lw=1.2)
+        arrow = {"above": ">", "below": "<"}[rows["side"].iloc[0]]
+        axes.plot(bound * (1.04 if arrow == ">" else 0.96), middle + 0.42, arrow, color=INK, markersize=4)
+        for place, row in zip(np.linspace(0.3, -0.3, len(rows)), rows.itertuples(), strict=True):
+            measure, _, normalised = row.measure.partition(", ")
+            look = {"marker": MEASURE_MARKERS[measure], "color": INK, "linestyle": "none", "markersize": 5}
+            look["markerfacecolor"] = "none" if normalised else INK
+            spread = [[row.mean - row.low], [row.high - row.mean]]
+            axes.errorbar(row.mean, middle + place, xerr=spread, elinewidth=1, capsize=2, **look)
+    axes.set_yticks(range(len(comparisons), 0, -1), [textwrap.fill(name, 22) for name in comparisons])
+    axes.set(xscale="log", xlabel="ratio", ylim=(0.4, len(comparisons) + 0.6))
+    axes.set_xticks([0.2, 0.5, 1, 2], ["0.2", "0.5", "1", "2"])
+    axes.minorticks_off()
+    ink = {"color": INK, "linestyle": "none"}
+    handles = [Line2D([], [], marker=marker, **ink) for marker in MEASURE_MARKERS.values()]
+    handles += [Line2D([], [], marker="o", markerfacecolor="none", **ink), Line2D([], [], color=INK)]
+    figure.legend(handles, [*MEASURE_MARKERS, "rows normalised", "claimed bound"], ncols=2, loc="outside lower center")
     return figure, table
 
 

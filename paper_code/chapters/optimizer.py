@@ -4,12 +4,11 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from paper_code.chapters.fig03_interaction_collapse import law_claims, law_correlations
-from paper_code.chapters.shared.checks import LIVE, OF_AUC
+from paper_code.chapters.shared.gates import LIVE, OF_AUC
 from paper_code.chapters.shared.html import mean_text
 from paper_code.chapters.shared.judged import OURS, judged_runs
 from paper_code.chapters.shared.rules import Claim, Effect, gain, ratio
@@ -22,7 +21,7 @@ from paper_code.chapters.shared.style import (
     MARKERS,
     line_look,
     log_title,
-    style,
+    styled,
     wrapped,
 )
 from paper_code.chapters.shared.tables import (
@@ -158,25 +157,24 @@ def optimizer_answers(records: Sequence[RunRecord]) -> pd.DataFrame:
     return pd.DataFrame([found])
 
 
+@styled
 def decay_figure(table: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
     """A weight in the steps after the only batch that had its value, for every weight decay. table: `absent_table`."""
     coupled = table[~table["decoupled"]]
     decays = sorted(coupled["weight_decay"].unique())
-    with style():
-        figure, axes = plt.subplots(figsize=(FIGURE_WIDTH, 3.8))
-        for number, (decay, rows) in enumerate(coupled.groupby("weight_decay")):
-            color = GRADIENT(number / (len(decays) - 1))
-            label = f"coupled, {decay:g}" if decay else "no decay"
-            axes.plot(rows["step"], rows["weight"], color=color, label=label, lw=1.6)
-        strongest = table[table["decoupled"] & (table["weight_decay"] == decays[-1])]
-        label = f"decoupled, {decays[-1]:g}"
-        axes.plot(strongest["step"], strongest["weight"], color=INK, linestyle=":", label=label)
-        axes.axhline(0, **BASE_LINE)
-        axes.set(xlabel="steps since the batch that had the value", ylabel="weight", xscale="symlog", xlim=(0, None))
-        axes.set_xticks([0, 1, 10, 100, 1000], ["0", "1", "10", "100", "1,000"])
-        axes.set_title("A weight with one gradient, then none (computed)")
-        figure.legend(ncols=3, loc="outside lower center")
-        sns.despine(figure)
+    figure, axes = plt.subplots(figsize=(FIGURE_WIDTH, 3.8))
+    for number, (decay, rows) in enumerate(coupled.groupby("weight_decay")):
+        color = GRADIENT(number / (len(decays) - 1))
+        label = f"coupled, {decay:g}" if decay else "no decay"
+        axes.plot(rows["step"], rows["weight"], color=color, label=label, lw=1.6)
+    strongest = table[table["decoupled"] & (table["weight_decay"] == decays[-1])]
+    label = f"decoupled, {decays[-1]:g}"
+    axes.plot(strongest["step"], strongest["weight"], color=INK, linestyle=":", label=label)
+    axes.axhline(0, **BASE_LINE)
+    axes.set(xlabel="steps since the batch that had the value", ylabel="weight", xscale="symlog", xlim=(0, None))
+    axes.set_xticks([0, 1, 10, 100, 1000], ["0", "1", "10", "100", "1,000"])
+    axes.set_title("A weight with one gradient, then none (computed)")
+    figure.legend(ncols=3, loc="outside lower center")
     return figure, table
 
 
@@ -188,40 +186,39 @@ OPTIMIZER_ROWS = {
 }
 
 
+@styled
 def optimizer_figure(of_log: Mapping[str, Sequence[RunRecord]]) -> tuple[Figure, pd.DataFrame]:
     """Collapse, interaction-collapse law, test AUC and the gain of multi embedding by weight decay, a column for each
     log: means over the seeds with 95 % intervals, coupled in the models' colours, decoupled in black."""
     data = pd.concat([optimizer_lines(optimizer_table(records)) for records in of_log.values()], ignore_index=True)
     decays = sorted(data["weight_decay"].unique())
-    with style():
-        size = (FIGURE_WIDTH, 1.75 * len(OPTIMIZER_ROWS) + 1.3)
-        figure, panels = plt.subplots(
-            len(OPTIMIZER_ROWS), len(of_log), figsize=size, sharex=True, sharey="row", squeeze=False
-        )
-        for column, log in zip(panels.T, of_log, strict=True):
-            column[0].set_title(wrapped(log_title(of_log[log][0]), 28))
-            for axes, value in zip(column, OPTIMIZER_ROWS, strict=True):
-                rows = data[(data["dataset"] == log) & (data["measure"] == value)]
-                lines = rows.groupby(["decoupled", "model", "embedding"], sort=False)
-                for number, ((decoupled, model, embedding), line) in enumerate(lines):
-                    look = line_look(model, "decoupled" if decoupled else PLAIN, embedding)
-                    position = np.array([decays.index(decay) for decay in line["weight_decay"]]) + 0.06 * number
-                    name = f"{MODEL_LABELS[model]} {EMBEDDING_LABELS[embedding]}" + ", decoupled" * decoupled
-                    if decoupled:
-                        look["marker"] = MARKERS[model]
-                    interval = {"yerr": line["half_interval"], "elinewidth": 1, "capsize": 2, "lw": 1.2}
-                    axes.errorbar(position, line["mean"], **interval, **look, label=name)
-                if value.endswith("gain"):
-                    axes.axhline(0, **BASE_LINE)
-            column[-1].set_xticks(range(len(decays)), [f"{decay:g}" for decay in decays])
-            column[-1].set_xlabel("weight decay")
-        for axes, label in zip(panels[:, 0], OPTIMIZER_ROWS.values(), strict=True):
-            axes.set_ylabel(label, fontsize=9)
-        found = dict(zip(*reversed(panels[1, 0].get_legend_handles_labels()), strict=True))
-        for axes in panels[:, 0]:
-            found |= dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
-        figure.legend(found.values(), found.keys(), ncols=2, loc="outside lower center")
-        sns.despine(figure)
+    size = (FIGURE_WIDTH, 1.75 * len(OPTIMIZER_ROWS) + 1.3)
+    figure, panels = plt.subplots(
+        len(OPTIMIZER_ROWS), len(of_log), figsize=size, sharex=True, sharey="row", squeeze=False
+    )
+    for column, log in zip(panels.T, of_log, strict=True):
+        column[0].set_title(wrapped(log_title(of_log[log][0]), 28))
+        for axes, value in zip(column, OPTIMIZER_ROWS, strict=True):
+            rows = data[(data["dataset"] == log) & (data["measure"] == value)]
+            lines = rows.groupby(["decoupled", "model", "embedding"], sort=False)
+            for number, ((decoupled, model, embedding), line) in enumerate(lines):
+                look = line_look(model, "decoupled" if decoupled else PLAIN, embedding)
+                position = np.array([decays.index(decay) for decay in line["weight_decay"]]) + 0.06 * number
+                name = f"{MODEL_LABELS[model]} {EMBEDDING_LABELS[embedding]}" + ", decoupled" * decoupled
+                if decoupled:
+                    look["marker"] = MARKERS[model]
+                interval = {"yerr": line["half_interval"], "elinewidth": 1, "capsize": 2, "lw": 1.2}
+                axes.errorbar(position, line["mean"], **interval, **look, label=name)
+            if value.endswith("gain"):
+                axes.axhline(0, **BASE_LINE)
+        column[-1].set_xticks(range(len(decays)), [f"{decay:g}" for decay in decays])
+        column[-1].set_xlabel("weight decay")
+    for axes, label in zip(panels[:, 0], OPTIMIZER_ROWS.values(), strict=True):
+        axes.set_ylabel(label, fontsize=9)
+    found = dict(zip(*reversed(panels[1, 0].get_legend_handles_labels()), strict=True))
+    for axes in panels[:, 0]:
+        found |= dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
+    figure.legend(found.values(), found.keys(), ncols=2, loc="outside lower center")
     return figure, data
 
 

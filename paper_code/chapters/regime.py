@@ -6,7 +6,7 @@ from math import sqrt
 import numpy as np
 import pandas as pd
 
-from paper_code.chapters.shared.checks import OF_AUC
+from paper_code.chapters.shared.gates import OF_AUC
 from paper_code.chapters.shared.judged import OURS, judged_runs
 from paper_code.chapters.shared.rules import Claim, Effect, auc_effect, size_name
 from paper_code.chapters.shared.tables import PLAIN, Runs, field_abundance, results_table

@@ -5,17 +5,16 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from paper_code.chapters.shared.checks import OF_AUC
+from paper_code.chapters.shared.gates import OF_AUC
 from paper_code.chapters.shared.html import mean_text
 from paper_code.chapters.shared.judged import OURS, judged_runs
 from paper_code.chapters.shared.rules import SIGNIFICANT_AUC, Claim, Effect, auc_effect, size_name
-from paper_code.chapters.shared.style import BASE_LINE, EMBEDDING_LABELS, FIGURE_WIDTH, line_look, style
+from paper_code.chapters.shared.style import BASE_LINE, EMBEDDING_LABELS, FIGURE_WIDTH, line_look, styled
 from paper_code.chapters.shared.tables import PLAIN, Runs, half_interval, log_label, share_of_random
 from paper_code.models import MODEL_LABELS
 from paper_code.runs.record import RunRecord
@@ -78,31 +77,30 @@ def changes_text(table: pd.DataFrame) -> pd.DataFrame:
     )
 
 
+@styled
 def changes_figure(table: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
     """What every choice changes in test AUC, with 95 % intervals; the band is what counts as significant.
 
     table: `changes_table` of `paper_code.chapters.released`.
     """
     choices = list(table["choice"].unique())
-    with style():
-        figure, axes = plt.subplots(figsize=(FIGURE_WIDTH, 0.62 * len(choices) + 1.5))
-        axes.axvspan(-0.001, 0.001, color="0.5", alpha=0.18, lw=0)
-        axes.axvline(0, **BASE_LINE)
-        for row in table.itertuples():
-            look = line_look(row.model, PLAIN, row.embedding) | {"linestyle": "none"}
-            place = len(choices) - choices.index(row.choice) + (0.14 if row.embedding == "SE" else -0.14)
-            axes.errorbar(row.change, place, xerr=row.half_interval, elinewidth=1, capsize=2, **look)
-        axes.set_yticks(range(len(choices), 0, -1), [textwrap.fill(choice, 26) for choice in choices], fontsize=9)
-        axes.set_title(", ".join(map(log_label, table["dataset"].unique())))
-        axes.set(xlabel="change of test AUC", ylim=(0.4, len(choices) + 0.6))
-        keys, labels = [], []
-        for model, embedding in dict.fromkeys(zip(table["model"], table["embedding"], strict=True)):
-            look = line_look(model, PLAIN, embedding) | {"linestyle": "none"}
-            keys.append(Line2D([], [], **look))
-            labels.append(f"{MODEL_LABELS[model]} {EMBEDDING_LABELS[embedding]}")
-        keys.append(Patch(color="0.5", alpha=0.18, lw=0))
-        figure.legend(keys, [*labels, "less than 0.001"], ncols=2, loc="outside lower center")
-        sns.despine(figure)
+    figure, axes = plt.subplots(figsize=(FIGURE_WIDTH, 0.62 * len(choices) + 1.5))
+    axes.axvspan(-0.001, 0.001, color="0.5", alpha=0.18, lw=0)
+    axes.axvline(0, **BASE_LINE)
+    for row in table.itertuples():
+        look = line_look(row.model, PLAIN, row.embedding) | {"linestyle": "none"}
+        place = len(choices) - choices.index(row.choice) + (0.14 if row.embedding == "SE" else -0.14)
+        axes.errorbar(row.change, place, xerr=row.half_interval, elinewidth=1, capsize=2, **look)
+    axes.set_yticks(range(len(choices), 0, -1), [textwrap.fill(choice, 26) for choice in choices], fontsize=9)
+    axes.set_title(", ".join(map(log_label, table["dataset"].unique())))
+    axes.set(xlabel="change of test AUC", ylim=(0.4, len(choices) + 0.6))
+    keys, labels = [], []
+    for model, embedding in dict.fromkeys(zip(table["model"], table["embedding"], strict=True)):
+        look = line_look(model, PLAIN, embedding) | {"linestyle": "none"}
+        keys.append(Line2D([], [], **look))
+        labels.append(f"{MODEL_LABELS[model]} {EMBEDDING_LABELS[embedding]}")
+    keys.append(Patch(color="0.5", alpha=0.18, lw=0))
+    figure.legend(keys, [*labels, "less than 0.001"], ncols=2, loc="outside lower center")
     return figure, table
 
 

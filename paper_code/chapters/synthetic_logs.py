@@ -25,22 +25,12 @@ from paper_code.runs.config import DATA_FOLDER
 from paper_code.runs.profiles import PROFILES, find, project_path, seeds_of
 
 FOLDS = 5
-
-
 PRIOR_READS = 10
 """A value's click rate counts so many reads at the log's own rate beside those seen: a rare value tells little."""
-
-
 PAIR_BUCKETS = 1 << 20
-
-
 PENALTIES = {False: (0.01, 0.03, 0.1, 0.3), True: (0.001, 0.003, 0.01, 0.03)}
 """C of the logistic regression without and with pairs; the best on the first fold is taken."""
-
-
 REGIME_ROWS = 200_000
-
-
 MEASURES = {
     "rows": "rows",
     "fields": "fields",
@@ -63,8 +53,6 @@ MEASURES = {
     "auc_pairs": "AUC of one with pairs of fields",
     "gain_of_pairs": "gain of the pairs",
 }
-
-
 SHARES = ("shared_id_reads", "reads_below_100", "reads_below_1000", "most_frequent", "information_best")
 SHARES += ("information_median", "dependent_pairs", "determined_fields")
 

@@ -75,8 +75,6 @@ one that is not whole is rounded down first, a missing one is a value of its own
 
 reczoo's Criteo_x4, Avazu_x4 and Frappe_x1, split copies that need no account, are read as they are:
 https://huggingface.co/datasets/reczoo. The terms of the logs themselves remain."""
-
-
 RAW_LOGS = ("criteo", "avazu")
 
 

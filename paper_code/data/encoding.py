@@ -14,7 +14,8 @@ from tqdm import tqdm
 
 from paper_code.data.click_log import ClickLog, Field, load_click_log, replaced_folder, split_rows, write_description
 from paper_code.data.raw import MalformedLogError
-from paper_code.data.rows import INTEGER, MISSING, SKIP_LIMIT, LogFormat, RawLog, integer_written
+from paper_code.data.row_parser import INTEGER, MISSING, LogFormat, integer_written
+from paper_code.data.rows import SKIP_LIMIT, RawLog
 
 BLOCK_ROWS = 1 << 13
 """Codes become ids this many rows at a time."""

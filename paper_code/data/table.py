@@ -17,7 +17,8 @@ from tqdm import tqdm
 from paper_code.data.click_log import ClickLog, Field, load_click_log, replaced_folder, split_rows, write_description
 from paper_code.data.encoding import ArrayFile, TokenCoder, codes_to_ids, full_disk_explained
 from paper_code.data.in_memory import check_both_classes, check_outside
-from paper_code.data.rows import LogFormat, abbreviated, in_background
+from paper_code.data.row_parser import LogFormat, abbreviated
+from paper_code.data.rows import in_background
 
 SEPARATORS = (",", "\t", ";", "|")
 BATCH_ROWS, SLICE_ROWS = 1 << 16, 1 << 18

@@ -13,7 +13,7 @@ import pandas as pd
 
 from paper_code.models import model_options
 from paper_code.runs.config import DATA_FOLDER, RunConfig
-from paper_code.runs.experiments import PAPER_MODELS, Variant, run_config
+from paper_code.runs.experiments import PAPER_MODELS
 from paper_code.runs.profiles import NEW_RESULTS, PROFILES, log_of_profile, num_fields, project_path
 from paper_code.runs.reading import run_store
 from paper_code.runs.record import RunRecord
@@ -31,14 +31,11 @@ from paper_code.runs.regime import (
 )
 from paper_code.runs.store import RunStore
 from paper_code.runs.sweeps import sweep
+from paper_code.runs.variants import Variant, run_config
 
 BATCHES = {"criteo_like": (256, 512, 1024), "avazu_like": (256, 512, 1024), "movielens": (512, 1024, 2048)}
-
-
 KINDS = {"base": (1, 1), "single": (4, 1), "multi": (1, 4)}
 """What has a learning rate of its own: scale of the embedding size, and number of sets."""
-
-
 UNITARY_WEIGHTS = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
 
 

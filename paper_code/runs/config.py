@@ -11,11 +11,7 @@ from paper_code.models import complete_options
 from paper_code.training.config import RegularizerConfig, TrainingConfig
 
 PROJECT_FOLDER = Path(__file__).resolve().parents[2]
-
-
 DATA_FOLDER = Path(os.environ.get("PAPER_CODE_DATA", PROJECT_FOLDER / "data"))
-
-
 GENERATOR = 2
 """The version of the synthetic logs; the first, of larger entities, is in the history of this project."""
 
@@ -66,8 +62,6 @@ RECORDED_LOGS = {
 }
 """Logs that the project makes records of but does not have the rows of, with their number of fields; split by seed 0.
 The first 80,000 rows of Criteo's train.txt have their categories hashed to 20 bits."""
-
-
 FIRST_CRITEO_80K = DataConfig("criteo_80k", 0, 80_000, fingerprint="9dd96af35b6d74ff")
 """The same rows as the first regime had them encoded."""
 

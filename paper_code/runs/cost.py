@@ -30,12 +30,8 @@ TRAINING_COPIES = 4
 """Weight, gradient, and the two moments of Adam, all dense as in the authors' code."""
 MEASURED_STEPS = 16
 """Steps of a measurement before it looks at the clock; as many as between two updates of a whole table on a CPU."""
-
-
 GPU_TIMES = 16
 """As often on a GPU, which records its step first."""
-
-
 COLUMNS = [
     *("run", "dataset", "model", "embedding_size", "num_sets", "runs", "parameters", "bytes"),
     *("seconds_per_step", "steps_from", "hardware", "steps_per_epoch", "epochs", "epochs_from", "seconds"),

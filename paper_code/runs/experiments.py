@@ -1,72 +1,22 @@
 """Which runs each figure needs."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
-from itertools import product, zip_longest
+from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 from paper_code.data import SYNTHETIC_LOGS
-from paper_code.models import base_embedding_size
-from paper_code.runs.config import DATA_FOLDER, DataConfig, RunConfig
+from paper_code.runs.config import DATA_FOLDER, RunConfig
 from paper_code.runs.profiles import (
     PROFILES,
-    Profile,
     find,
     log_of_profile,
     num_fields,
     parse_seeds,
-    regime_of,
-    setting,
 )
-from paper_code.training.config import RegularizerConfig
-
-
-@dataclass(frozen=True)
-class Variant:
-    """A run of an experiment, but for data, seed and protocol.
-
-    scale: embedding size as a multiple of the base size. options: of the model, beside the profile's.
-    regularizer: its name, at the weight of the authors' code. training: what differs from the profile's protocol.
-    weight: of the regularizer; None: that of the authors' code, or the regime's.
-    base: embedding size of scale 1; None: the model's in the paper. rows: as a share of the profile's. data: what the
-    generator of a synthetic log does otherwise, see `paper_code.data.synthetic.generate`, or permuted labels.
-    seeds: as many of the profile's, the first; None: all of them.
-    decay: the embeddings' weight decay, or that of all where it is one; None: the profile's. embedding_decay: a
-    multiple of the profile's. width: of the first hidden layers, as
-    multiples of the profile's. rate: the learning rate, likewise; base_rate: that of the base size, whatever the size.
-    other_order: rows are shuffled in every epoch if the profile does not, and not if it does.
-    """
-
-    model: str
-    scale: int = 1
-    num_sets: int = 1
-    options: dict = field(default_factory=dict)
-    regularizer: str | None = None
-    weight: float | None = None
-    training: dict = field(default_factory=dict)
-    base: int | None = None
-    rows: float = 1
-    data: dict = field(default_factory=dict)
-    seeds: int | None = None
-    decay: float | None = None
-    embedding_decay: float = 1
-    width: tuple[float, ...] = ()
-    rate: float = 1
-    base_rate: bool = False
-    other_order: bool = False
-
+from paper_code.runs.variants import Variant, multi, run_config, single, varied
 
 PAPER_MODELS = ("dnn", "ipnn", "nfwfm", "xdeepfm", "dcnv2", "finalmlp")
-
-
-def single(models: Sequence[str], scales: Sequence[int], **further) -> list[Variant]:
-    """Single embedding at every scale."""
-    return [Variant(model, scale, **further) for model in models for scale in scales]
-
-
-def multi(models: Sequence[str], scales: Sequence[int], **further) -> list[Variant]:
-    """Multi embedding at every scale above the base, where it is single embedding."""
-    return [Variant(model, 1, scale, **further) for model in models for scale in scales if scale > 1]
 
 
 def up_to_4(scales: Sequence[int]) -> list[int]:
@@ -299,16 +249,10 @@ EXPERIMENTS: dict[str, Callable[[Sequence[int]], list[Variant]]] = {
     # what multiplying matrices in bfloat16 does to the scores
     "mixed_precision": mixed_precision,
 }
-
-
 # experiments of so many runs on a log that they are made with the first seeds of the profile only
 SEEDS_OF = {("map", "criteo_like"): 3, ("map", "avazu_like"): 3, ("optimizer", "avazu_like"): 3}
-
-
 # what the regime adds to the chapters of the first
 REGIME = ("sizes", "trained_out", "noise", "base_rate", "permuted", "controls", "latent")
-
-
 # what the book shows of each log, and the sweep trains without an experiment's name: what the paper has of Criteo and
 # of Avazu
 BOOK = {
@@ -319,8 +263,6 @@ BOOK = {
     ),
     "criteo_80k": ("few_rows",),
 }
-
-
 PLAN = {
     "movielens": ("tables", "trained_out", "base_rate", "noise", "permuted", "controls", "evidence_iii", "patterns"),
     "criteo_like": (*BOOK["criteo_like"], *REGIME),
@@ -331,16 +273,10 @@ PLAN = {
     "frappe_random": ("scalability",),
 }
 """What the regime is to have of each log."""
-
-
 # experiments and logs that the book still shows by records of the first regime
 OF_FIRST_REGIME = {(experiment, dataset) for dataset, experiments in BOOK.items() for experiment in experiments}
-
-
 # of Part IV, beside the paper
 SCRUTINY = ("optimizer", "released", "map", "alternatives", "newer")
-
-
 # these need a log's generator
 OF_GENERATORS = ("released", "map", "latent")
 
@@ -379,53 +315,6 @@ def run_configs(
             checked = is_plain and number < settings.checked_seeds and variant.model != "dnn"
             configs.append(replace(config, interaction_cost=checked))
     return configs
-
-
-def run_config(profile: Profile, data: DataConfig, fields: int, variant: Variant, seed: int) -> RunConfig:
-    """The run of a variant on a log of so many fields."""
-    model = variant.model
-    size = variant.scale * (variant.base or base_embedding_size(model, fields))
-    sizes = (1, 1) if variant.base_rate else (variant.scale, variant.num_sets)
-    options, training = setting(profile, data, fields, model, *sizes)
-    if "hidden" in options:
-        options["hidden"] = tuple(round(w * of) for w, of in zip_longest(options["hidden"], variant.width, fillvalue=1))
-    regularizer = None
-    if variant.regularizer:
-        weight = variant.weight
-        if weight is None and variant.regularizer == "unitary" and profile.by_regime:
-            weight = regime_of(data.name, fields).unitary.get(variant.scale)
-        regularizer = RegularizerConfig(variant.regularizer, weight)
-    decay = "weight_decay" if training.embedding_weight_decay is None else "embedding_weight_decay"
-    changes = {
-        "learning_rate": training.learning_rate * variant.rate,
-        decay: getattr(training, decay) * variant.embedding_decay if variant.decay is None else variant.decay,
-        "shuffle": training.shuffle != variant.other_order,
-    }
-    training = replace(training, **changes | variant.training)
-    return RunConfig(
-        data,
-        model,
-        size,
-        variant.num_sets,
-        seed,
-        options | variant.options,
-        training,
-        regularizer,
-    )
-
-
-def varied(data: DataConfig, variant: Variant, experiment: str) -> DataConfig:
-    """The log with the variant's rows and generator."""
-    if variant.data == {"permuted": True}:
-        return replace(data, permuted=True)
-    if variant.rows == 1 and not variant.data:
-        return data
-    if data.name not in SYNTHETIC_LOGS:
-        logs = ", ".join(SYNTHETIC_LOGS)
-        raise ValueError(
-            f"experiment {experiment!r} varies the generator of a log, expected one of {logs}: {data.name}"
-        )
-    return replace(data, rows=round(data.rows * variant.rows), **variant.data)
 
 
 def logs_beside(dataset: str) -> tuple[str, ...]:

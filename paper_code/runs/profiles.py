@@ -34,12 +34,8 @@ from paper_code.training.config import TrainingConfig
 
 PRIOR_PRECISION = 46
 """Rows times weight decay, of all parameters alike, in the records of the first regime."""
-
-
 RESULTS_FOLDER = "figures/data/runs"
 """The records that come with the project."""
-
-
 NEW_RESULTS = DATA_FOLDER / "runs"
 """Where those go that are made on top of them."""
 
@@ -67,11 +63,7 @@ class Profile:
 
 FIRST = "first"
 """The profile of the records of the first regime, which `paper_code.runs.regime` replaces. They are only read."""
-
-
 LAPTOP_OPTIONS = {"hidden": (64, 64), "cross_layers": 2, "expansion": 1}
-
-
 REGIME_TRAINING = TrainingConfig(
     patience=PATIENCE,
     max_epochs=30,
@@ -81,8 +73,6 @@ REGIME_TRAINING = TrainingConfig(
     averaging=AVERAGING,
     measured_epoch=MEASURED_EPOCH,
 )
-
-
 PROFILES = {
     "smoke": Profile(
         rows=30_000,

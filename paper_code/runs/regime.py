@@ -8,50 +8,26 @@ from dataclasses import dataclass, field
 
 CHOICE_SEEDS = (50, 51, 52)
 """Of the runs by which the regime was chosen."""
-
-
 RATE_SEEDS = CHOICE_SEEDS[:1]
 """Of the choice of learning rates, which compares rates within a seed: a ladder of them for every model and kind of
 embedding is most of the cost of the choices."""
-
-
 HEADLINE_SEEDS = tuple(range(100, 106))
 """Of the runs by which claims are judged; what is descriptive has the first three or five."""
-
-
 DECAY_TIMES_ROWS = 37
 """Training rows times weight decay on Criteo, 36.7 million times 1e-6: against a loss averaged over so many rows the
 penalty on what a row reads only sometimes, an embedding, is a prior of this precision."""
-
-
 WEIGHT_DECAY = 1e-6
 """The paper's, of all that every row reads: cross layers, hidden layers, field weights."""
-
-
 AVERAGING = 0.999
-
-
 LOOKS_PER_EPOCH = 5
-
-
 PATIENCE = 2
-
-
 MEASURED_EPOCH = 3
-
-
 RATES = (4e-3, 8e-3)
 """Learning rates tried first; a choice at the edge extends the list by factors of two."""
-
-
 WIDTHS = (128, 256, 400)
 """Widths of the hidden layers tried, if at least N K at the base size; the last is the paper's."""
-
-
 TOLERANCE = 0.0005
 """The smallest rate whose mean validation AUC is within this of the best is chosen."""
-
-
 WORTHWHILE = 0.001
 """What doubling a width or a rate has to gain to matter."""
 

@@ -93,19 +93,11 @@ def missing_runs(configs: Iterable[RunConfig], store: RunStore) -> list[RunConfi
 
 Outcome = tuple[RunConfig, RunRecord | str]
 """A run and its record, or what stopped it."""
-
-
 PATIENCE = 30
 """Seconds in which the cluster has to answer."""
-
-
 ATTEMPTS = 3
 """Times that a run is begun whose process is ended from outside."""
-
-
 MEMORY_SHORT = "(was memory short? then use fewer --jobs; `paper-code sweep --dry-run` says what a run needs)"
-
-
 LOOK_AGAIN = 1
 """Seconds between looks at whether another sweep is done with its runs."""
 

@@ -13,8 +13,6 @@ from torch import Tensor
 
 WARM_UP = 3
 """Steps before the recording: in the first, kernels are chosen and the optimizer's moments made."""
-
-
 WORTH = 32
 """Batches at once from which on a recording is worth its time, about that of ten steps."""
 

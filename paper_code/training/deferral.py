@@ -20,15 +20,9 @@ from paper_code.models.embedding import MultiEmbedding
 
 WINDOW = 16
 """Steps between two times that the whole table is brought up to date."""
-
-
 PIECE = 1 << 17
 """Values of a table that take a window's steps at a time; with their moments and gradient 2 MiB."""
-
-
 MOMENTS = ("exp_avg", "exp_avg_sq")
-
-
 LARGE = 1 << 22
 """Values of a table from which on deferring pays; a smaller one mostly stays in the cache as it is."""
 

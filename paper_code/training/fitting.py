@@ -24,8 +24,6 @@ from paper_code.training.process import find_device, resident, seeded, set_up_pr
 from paper_code.training.weight_average import WeightAverage
 
 EVALUATION_BATCH = 8192
-
-
 LOSS_POINTS = 10
 
 

@@ -29,12 +29,13 @@ from paper_code.chapters import (
     released,
     speed,
 )
+from paper_code.chapters.alternatives import alternatives_table
 from paper_code.chapters.claims import ledger
 from paper_code.chapters.consistency import published_intervals
 from paper_code.chapters.ledger_page import summary_table
 from paper_code.chapters.measures import measures_table
 from paper_code.chapters.optimizer import absent_table, typical_gradient
-from paper_code.chapters.reach import alternatives_table, map_summary, map_table
+from paper_code.chapters.reach import map_summary, map_table
 from paper_code.chapters.released import changes_table
 from paper_code.chapters.shared.tables import Runs
 from paper_code.chapters.speed import training_speed

@@ -23,7 +23,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from paper_code.data import encoding, raw, rows
+from paper_code.data import encoding, raw, row_parser, rows
 from paper_code.data.avazu import AVAZU, prepare_avazu
 from paper_code.data.click_log import load_click_log, split_rows
 from paper_code.data.criteo import CRITEO, prepare_criteo
@@ -50,7 +50,7 @@ def tokens_row_by_row(path: Path, name: str) -> tuple[list[int], list[list[str]]
         labels.append(int(row[log_format.label]))
         tokens = []
         for field in log_format.fields:
-            token = "" if row[field] in rows.MISSING else row[field]
+            token = "" if row[field] in row_parser.MISSING else row[field]
             if name == "criteo" and field.startswith("I") and token:
                 value = int(token)
                 token = str(math.floor(math.log(value) ** 2) if value > 2 else value - 2)
@@ -332,7 +332,8 @@ def test_a_bad_line_is_named_or_skipped_and_counted(tmp_path, name, kind, compre
 @pytest.mark.parametrize("line_end", [b"\n", b"\r\n", b""])
 def test_a_line_may_be_long_but_not_endless(tmp_path, name, monkeypatch, chunk_bytes, line_end):
     monkeypatch.setattr(rows, "CHUNK_BYTES", chunk_bytes)
-    monkeypatch.setattr(rows, "LONGEST_LINE", 2000)
+    for module in (rows, row_parser):
+        monkeypatch.setattr(module, "LONGEST_LINE", 2000)
     prepare, path = FORMATS[name][1], tmp_path / "raw"
     room = 2000 - len(line(name))
     path.write_bytes(small_log(name) + line(name, C1="x" * room) + line_end)

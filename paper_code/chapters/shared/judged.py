@@ -2,15 +2,12 @@
 
 from collections.abc import Sequence
 
-from paper_code.chapters.shared.checks import LATENT, LATENT_LOG
+from paper_code.chapters.shared.checks import LATENT_LOG
+from paper_code.chapters.shared.gates import LATENT
 
 HEADLINE_LOGS = ("criteo_like", "avazu_like", "movielens")
-
-
 FEW_FIELDS = ("movielens",)
 """Logs on which law and collapse are descriptive: of eight fields, six are functions of two."""
-
-
 LARGEST, COMPARED = 10, 4
 """Sizes of the headline claims."""
 

@@ -24,34 +24,16 @@ from paper_code.chapters.shared.tables import Runs
 from paper_code.published import published_gain
 
 MINIMUM_SEEDS = 3
-
-
 # "A slightly higher AUC at 0.001-level is regarded significant" (the paper's footnote 2)
 SIGNIFICANT_AUC = 0.001
-
-
 # of the paper's base models on Criteo, to which that distance belongs
 ANCHOR_AUC = 0.8134
-
-
 LEVEL = 0.05
-
-
 EXACT_FLIPS = 2**14  # of more seeds than 14 as many sign patterns are drawn
-
-
 ANSWERS = ("yes", "undecided", "against")
-
-
 SUPPORTED, CONTRADICTED, MIXED, INCONCLUSIVE = "supported", "contradicted", "mixed", "inconclusive"
-
-
 HOLDS, IN_PART = "holds", "in part"
-
-
 NOT_TESTABLE, NOT_TESTED = "not testable here", "not tested"
-
-
 VERDICTS = (SUPPORTED, HOLDS, MIXED, IN_PART, INCONCLUSIVE, CONTRADICTED, NOT_TESTABLE, NOT_TESTED)
 
 

@@ -2,8 +2,9 @@
 
 import re
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import contextmanager
+from functools import wraps
 from html import escape
 from pathlib import Path
 
@@ -21,14 +22,8 @@ from paper_code.runs.profiles import project_path
 from paper_code.runs.record import RunRecord
 
 FIGURE_WIDTH = 5.4  # inches: on a page of 400 pixels a point is a pixel
-
-
 INK, GREY = "0.1", "0.55"
-
-
 COLORBLIND = sns.color_palette("colorblind").as_hex()
-
-
 COLORS = dict(zip(["dnn", "dcnv2", "ipnn", "finalmlp", "nfwfm", "xdeepfm"], COLORBLIND, strict=False))
 COLORS |= {"ffm": "#7f6fc7", "fm": "#56b4e9", "gdcn": "#c2185b", "rankmixer": "#6b8e23"}
 
@@ -38,8 +33,6 @@ MARKERS |= {"ffm": "X", "fm": "h", "gdcn": "*", "rankmixer": (8, 1, 0)}
 
 
 LINES, EMBEDDING_LABELS = {"SE": "--", "ME": "-"}, {"SE": "single", "ME": "multi"}
-
-
 VARIANT_LABELS = {
     PLAIN: "",
     "unitary": "regularised",
@@ -49,42 +42,22 @@ VARIANT_LABELS = {
     "subspace_similarity": "subspace similarity",
     "singular_value_spread": "singular-value spread",
 }
-
-
 VARIANT_MARKERS = dict(
     zip([name for name in VARIANT_LABELS if name != PLAIN], ["d", (4, 1, 0), "<", ">", "p", (6, 1, 0)], strict=True)
 )
-
-
 RANDOM_LINE, INITIAL_LINE = ({"color": INK, "linestyle": line, "lw": 1.2} for line in ("-.", ":"))
-
-
 RANDOM_BAR = {"color": "0.78", "edgecolor": "0.45", "hatch": "/////", "lw": 0.5}
-
-
 INITIAL_MARK = {"marker": "_", "linestyle": "none", "color": INK, "markeredgewidth": 1.4}
-
-
 WHISKERS = {"color": INK, "ecolor": INK, "capsize": 1.5, "elinewidth": 0.9, "capthick": 0.9}
-
-
 BASE_LINE = {"color": INK, "lw": 0.6}
-
-
 GAIN_LABEL = "test AUC,\ngain over the base model"
-
-
 # how an effect's answer is drawn -> its name, the bar and its number; not the colours of a model
 ANSWER_LOOKS = {
     "yes": ("holds", {"facecolor": "#0b5351", "edgecolor": "#0b5351"}, "#fefefe"),
     "undecided": ("undecided", {"facecolor": "#cfcfcf", "edgecolor": "#f8f8f8", "hatch": "/////"}, "#111111"),
     "against": ("against", {"facecolor": "#e8505b", "edgecolor": "#f28d93", "hatch": "xxx"}, "#111111"),
 }
-
-
 LINE_KEYS = ["model", "variant", "embedding", "scale"]
-
-
 STYLE = {
     "figure.dpi": 150,
     "savefig.dpi": 160,
@@ -109,23 +82,13 @@ STYLE = {
     "svg.fonttype": "none",
     "svg.hashsalt": "paper-code",
 }
-
-
 SMALL = 8  # points: the smallest text
-
-
 GRADIENT = mpl.colors.LinearSegmentedColormap.from_list(
     "gradient", mpl.colormaps["viridis"](np.linspace(0.2, 0.88, 64))
 )
-
-
 # pale, for numbers upon them that stay dark on a dark page
 ON_PALE = "#111111"
-
-
 DIVERGING = mpl.colors.LinearSegmentedColormap.from_list("diverging", ["#e0a080", "#f2f0ec", "#7fb8a4"])
-
-
 SHADES = mpl.colors.LinearSegmentedColormap.from_list("shades", ["#d98cb3", "#f2f0ec"])
 
 
@@ -134,6 +97,19 @@ def style():
     """The look of every figure, for the time of the block."""
     with mpl.rc_context(sns.axes_style("ticks") | STYLE):
         yield
+
+
+def styled(draw: Callable[..., tuple[Figure, pd.DataFrame]]) -> Callable[..., tuple[Figure, pd.DataFrame]]:
+    """A function that draws a figure, in the look of the book and with two axes instead of frames."""
+
+    @wraps(draw)
+    def drawn(*arguments, **options) -> tuple[Figure, pd.DataFrame]:
+        with style():
+            figure, data = draw(*arguments, **options)
+            sns.despine(figure)
+        return figure, data
+
+    return drawn
 
 
 def save_figure(figure: Figure, data: pd.DataFrame, name: str, folder: str | Path, alt: str) -> str:

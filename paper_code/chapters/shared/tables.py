@@ -24,8 +24,6 @@ from paper_code.spectra import (
 )
 
 PLAIN = "plain"
-
-
 RESULT_COLUMNS = [
     *("dataset", "model", "variant", "embedding", "scale", "seed", "test_auc", "best_epoch", "parameters", "seconds"),
     *("embedding_parameters", "interaction_parameters", "head_parameters"),

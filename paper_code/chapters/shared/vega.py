@@ -7,17 +7,9 @@ import numpy as np
 import vl_convert
 
 ALL_MODELS = "all models"
-
-
 PUBLISHED_GREY = "#8a8a8a"  # on white and on the dark theme's ground
-
-
 DASHES = {"single": [5, 3], "multi": [1, 0]}
-
-
 TEXT = "currentColor"
-
-
 CONFIG = {
     "background": "transparent",
     # the chart has one description; its marks would be hundreds
