@@ -3,9 +3,10 @@
 import argparse
 import os
 import select
+import signal
 import sys
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from importlib import import_module
 
 COMMANDS = {
@@ -25,6 +26,9 @@ def main(arguments: list[str] | None = None) -> int:
     """
     try:
         options = build_parser(sys.argv[1:] if arguments is None else arguments).parse_args(arguments)
+        with quiet_when_interrupted():
+            for module in options.imports:
+                import_module(module)
         options.command(options)
         print(end="", flush=True)
     except SystemExit:  # after --help
@@ -41,6 +45,22 @@ def main(arguments: list[str] | None = None) -> int:
         print("paper-code: interrupted; records already written are kept", file=sys.stderr)
         return 130
     return 0
+
+
+@contextmanager
+def quiet_when_interrupted() -> Iterator[None]:
+    """Ctrl-C ends the program with a line, for the time of the block, which imports: not by an exception, which the
+    package that is being imported might catch or turn into another."""
+    before = signal.signal(signal.SIGINT, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def leave(*_: object) -> None:
+    os.write(sys.stderr.fileno(), b"paper-code: interrupted before it began\n")
+    os._exit(130)
 
 
 def output_is_read() -> bool:

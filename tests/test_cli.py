@@ -5,7 +5,6 @@ import json
 import random
 import re
 import shlex
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -15,9 +14,12 @@ import pytest
 import torch
 
 from paper_code import __main__, cli
+from paper_code.commands import diagnose, prepare
 from paper_code.data import ClickLog
 from paper_code.data.click_log import Field
+from paper_code.models import MODELS
 from paper_code.published import STATISTICS
+from paper_code.runs import execution, sweeps
 from paper_code.runs.experiments import EXPERIMENTS
 from paper_code.runs.profiles import PROFILES, Profile
 from paper_code.runs.store import RunStore
@@ -128,7 +130,7 @@ def test_help_shows_examples_that_are_valid(capsys, names):
     for example in examples:
         parsed = cli.build_parser().parse_args(shlex.split(example))
         assert set(getattr(parsed, "experiments", [])) <= EXPERIMENTS.keys()
-        assert getattr(parsed, "model", "dnn") in cli.MODELS
+        assert getattr(parsed, "model", "dnn") in MODELS
         assert getattr(parsed, "profile", "laptop") in PROFILES
 
 
@@ -140,7 +142,7 @@ def test_the_programs_help_names_every_command(capsys):
 
 def test_the_experiments_named_in_the_help_of_sweep_can_be_swept(capsys, command, places, tiny_profile, monkeypatch):
     monkeypatch.setenv("COLUMNS", "120")
-    monkeypatch.setattr(cli, "sweep", lambda configs, *_, **__: len(configs))
+    monkeypatch.setattr(sweeps, "sweep", lambda configs, *_, **__: len(configs))
     text = re.search(r"^ +EXPERIMENT +(.+)$", help_text(capsys, "sweep"), re.MULTILINE).group(1)
     for name in re.findall(r"\w+", re.sub(r"\(.*\)|default.*", "", text)):
         status, _, message = command(*sweep(name), *places)
@@ -150,13 +152,6 @@ def test_the_experiments_named_in_the_help_of_sweep_can_be_swept(capsys, command
 def test_the_installed_program_is_this_one():
     (program,) = importlib.metadata.entry_points(group="console_scripts", name="paper-code")
     assert program.load() is __main__.main
-
-
-def test_the_program_is_the_command_line(monkeypatch):
-    monkeypatch.setattr(cli, "main", lambda: 7)
-    before = signal.getsignal(signal.SIGINT)
-    assert __main__.main() == 7
-    assert signal.getsignal(signal.SIGINT) is before
 
 
 @pytest.mark.parametrize(
@@ -268,7 +263,7 @@ def test_the_log_stands_beside_table_2_which_says_if_it_is_a_part(dataset, rows,
     sizes = [4, 900, 30]
     fields = tuple(Field(str(i), size) for i, size in enumerate(sizes))
     labels = np.broadcast_to(np.uint8(0), rows)
-    values = cli.beside_table_2(ClickLog("log", fields, None, labels, 10, {}), dataset)
+    values = prepare.beside_table_2(ClickLog("log", fields, None, labels, 10, {}), dataset)
     known = STATISTICS[dataset]
     for name, key, ours in [
         ("rows", "rows", rows),
@@ -377,7 +372,7 @@ def test_a_run_is_stored_and_found_again(command, places, tmp_path, monkeypatch)
     assert first["parameters"] == record.parameters
     assert first["epochs"] == first["best epoch"] == 1
     assert list((tmp_path / "results" / "mini").iterdir()) == [Path(first["record"])]
-    monkeypatch.setattr(cli, "execute", lambda *_, **__: pytest.fail("trained again"))
+    monkeypatch.setattr(execution, "execute", lambda *_, **__: pytest.fail("trained again"))
     status, output, _ = command(*train("mini"), *places, "--json")
     assert status == 0
     stored = f"stored on {record.provenance['date']}, not trained again"
@@ -543,7 +538,7 @@ def test_a_device_is_checked_although_the_record_is_stored(command, refused, pla
     ],
 )
 def test_sizes_of_fields_or_the_name_of_a_log(places, text, found):
-    sizes = cli.field_sizes(text, places[1])
+    sizes = diagnose.field_sizes(text, places[1])
     assert (sizes if isinstance(sizes, tuple) else len(sizes)) == found
 
 
@@ -552,7 +547,7 @@ def test_what_is_neither_sizes_nor_a_log_names_the_option(tmp_path, text):
     with pytest.raises(
         (ValueError, FileNotFoundError), match=r"--fields .*: expected sizes .* or the name or folder of"
     ):
-        cli.field_sizes(text, tmp_path)
+        diagnose.field_sizes(text, tmp_path)
 
 
 @pytest.mark.parametrize("arguments", [["claims"], ["claims", "--json"], ["train", "--help"], ["--help"]])
@@ -572,13 +567,13 @@ def test_a_pipe_that_breaks_elsewhere_is_an_error(refused, places, monkeypatch):
     def stopped(*_, **__):
         raise BrokenPipeError("the cluster is gone")
 
-    monkeypatch.setattr(cli, "execute", stopped)
+    monkeypatch.setattr(execution, "execute", stopped)
     assert refused(*train("mini"), *places) == "paper-code: the cluster is gone\n"
 
 
 def test_train_trains_nothing_that_it_cannot_store(refused, places, monkeypatch):
     """A file is where the records would be; or a sweep has the run."""
-    monkeypatch.setattr(cli, "execute", lambda *_, **__: pytest.fail("trained"))
+    monkeypatch.setattr(execution, "execute", lambda *_, **__: pytest.fail("trained"))
     results = Path(places[places.index("--results-dir") + 1])
     results.write_text("precious")
     assert f"{results}" in refused(*train("mini"), *places)
@@ -604,7 +599,7 @@ def test_what_stops_a_run_is_reported_without_a_traceback(refused, places, monke
     def stopped(*_, **__):
         raise error("no luck")
 
-    monkeypatch.setattr(cli, "execute", stopped)
+    monkeypatch.setattr(execution, "execute", stopped)
     assert refused(*train("mini"), *places) == "paper-code: no luck\n"
 
 
@@ -612,7 +607,7 @@ def test_ctrl_c_is_exit_status_130(command, places, monkeypatch):
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, "execute", interrupted)
+    monkeypatch.setattr(execution, "execute", interrupted)
     status, output, message = command(*train("mini"), *places)
     assert (status, output) == (130, "")
     assert re.fullmatch(r"paper-code: interrupted[^\n]*\n", message)

@@ -7,6 +7,7 @@ import pytest
 
 from paper_code import cli
 from paper_code.models import build_model
+from paper_code.runs import cost, reading, sweeps
 from paper_code.runs.config import DataConfig, RunConfig
 from paper_code.runs.cost import (
     bytes_text,
@@ -17,10 +18,10 @@ from paper_code.runs.cost import (
     total_seconds,
     wall_seconds,
 )
+from paper_code.runs.experiments import run_configs
 from paper_code.runs.profiles import PROFILES, Profile
 from paper_code.runs.record import RunRecord
 from paper_code.runs.store import RunStore
-from paper_code.training import fitting
 from paper_code.training.config import RegularizerConfig, TrainingConfig
 
 CARDINALITIES = [5, 300, 20]
@@ -132,7 +133,7 @@ def test_steps_are_those_of_training(monkeypatch):
     """The run's own batches, optimiser and penalty, for as many steps as the time says."""
     seen = []
 
-    class Watched(fitting.Trainer):
+    class Watched(cost.Trainer):
         def train(self, batches, bar):
             optimizer, precision = type(self.optimizer).__name__, self.mixed_precision
             averages = self.average is not None
@@ -140,7 +141,7 @@ def test_steps_are_those_of_training(monkeypatch):
             assert all(int(self.ids[:, field].max()) < size for field, size in enumerate(CARDINALITIES))
             return super().train(batches, bar)
 
-    monkeypatch.setattr(fitting, "Trainer", Watched)
+    monkeypatch.setattr(cost, "Trainer", Watched)
     config = config_of(model="dcnv2", size=2)
     config = replace(
         config,
@@ -159,9 +160,9 @@ def dry_run(monkeypatch, tmp_path, capsys):
     """`paper-code sweep scalability --dry-run` at a tiny profile, of which one run is stored."""
     training = TrainingConfig(batch_size=100, max_epochs=2)
     monkeypatch.setitem(PROFILES, "tiny", Profile(900, 100, (1,), (0, 1), {"hidden": (4,)}, training))
-    monkeypatch.setattr(cli, "project_path", lambda path: tmp_path / "book")
-    monkeypatch.setattr(cli, "sweep", lambda *_, **__: pytest.fail("trains"))
-    stored = cli.run_configs("scalability", "criteo_like", "tiny", seeds=[0])[0]
+    monkeypatch.setattr(reading, "project_path", lambda path: tmp_path / "book")
+    monkeypatch.setattr(sweeps, "sweep", lambda *_, **__: pytest.fail("trains"))
+    stored = run_configs("scalability", "criteo_like", "tiny", seeds=[0])[0]
     RunStore(tmp_path / "runs").put(stored, record_of(stored, 2, 0.4, 0.5))
     before = sorted(tmp_path.rglob("*"))
 

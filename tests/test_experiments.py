@@ -16,7 +16,7 @@ import torch
 from paper_code.chapters.shared.tables import results_table
 from paper_code.data import ClickLog, Field
 from paper_code.data.click_log import replaced_folder, split_rows, write_description
-from paper_code.runs import execution, experiments, profiles, reading, sweeps
+from paper_code.runs import execution, reading, sweeps
 from paper_code.runs.config import RECORDED_LOGS, DataConfig, RunConfig
 from paper_code.runs.experiments import EXPERIMENTS, OF_GENERATORS, book_experiments, run_configs
 from paper_code.runs.logs import load_data
@@ -218,7 +218,7 @@ def test_controls_and_checks_differ_from_the_tables_in_what_they_say():
 
 def test_the_book_shows_records_of_the_first_regime_where_there_are_no_others(tmp_path, monkeypatch):
     """Where they come with the project, and for their seeds; runs made anew are of the regime."""
-    monkeypatch.setattr(experiments, "OF_FIRST_REGIME", {("collapse", "criteo_like")})
+    monkeypatch.setattr(reading, "OF_FIRST_REGIME", {("collapse", "criteo_like")})
     first = run_configs("collapse", "criteo_like", "first")
     assert shown_configs("collapse", "criteo_like") == first
     assert {c.seed for c in shown_configs("collapse", "criteo_like", seeds="0,1")} == {0, 1}
@@ -371,7 +371,7 @@ def executed(monkeypatch) -> list[RunConfig]:
             raise RuntimeError("the disk is on fire")
         return record_of(config)
 
-    monkeypatch.setattr(execution, "execute", fake_execute)
+    monkeypatch.setattr(sweeps, "execute", fake_execute)
     return done
 
 
@@ -408,7 +408,7 @@ def test_every_run_is_stored_as_it_ends(tmp_path, monkeypatch, executed):
         stored_before.append(len(list(store.records())))
         return fake_execute(*arguments, **options)
 
-    monkeypatch.setattr(execution, "execute", watched)
+    monkeypatch.setattr(sweeps, "execute", watched)
     sweep([tiny_config(seed=seed) for seed in range(4)], store, device="cpu", jobs=1)
     assert stored_before == [0, 1, 2, 3]
 
@@ -560,10 +560,10 @@ def test_results_table_has_a_row_per_run():
 
 def test_what_the_book_is_used_for_does_not_change_its_records(tmp_path, monkeypatch):
     """Runs made on top of those that come with the project are stored, and found again, elsewhere."""
-    monkeypatch.setattr(profiles, "NEW_RESULTS", tmp_path)
+    monkeypatch.setattr(reading, "NEW_RESULTS", tmp_path)
     committed = project_path(RESULTS_FOLDER)
     before = {path: path.stat().st_mtime_ns for path in committed.rglob("*")}
-    monkeypatch.setattr(experiments, "OF_FIRST_REGIME", {("collapse", "criteo_like")})
+    monkeypatch.setattr(reading, "OF_FIRST_REGIME", {("collapse", "criteo_like")})
     assert records_of("collapse", "criteo_like")[0].provenance["commit"]
     assert list(tmp_path.iterdir()) == []
     trained = []

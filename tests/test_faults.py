@@ -20,10 +20,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from paper_code import cli
+from paper_code import cli, commands
 from paper_code.data import ClickLog, Field, click_log, load_click_log
 from paper_code.data.click_log import check_rows, replaced_folder, write_description
-from paper_code.runs import execution, measurement, sweeps
+from paper_code.runs import execution, logs, sweeps
 from paper_code.runs.config import DataConfig, RunConfig
 from paper_code.runs.execution import execute
 from paper_code.runs.experiments import run_configs
@@ -55,7 +55,7 @@ def executed(monkeypatch) -> list[int]:
         done.append(config.seed)
         return record_of(config)
 
-    monkeypatch.setattr(execution, "execute", fake_execute)
+    monkeypatch.setattr(sweeps, "execute", fake_execute)
     monkeypatch.setattr(sweeps, "LOOK_AGAIN", 0.02)
     return done
 
@@ -96,8 +96,10 @@ ENDLESS = """
 import sys
 from tests.killing import tiny_config
 from paper_code import cli
+from paper_code.commands import sweep
 
-cli.run_configs = lambda *_: [tiny_config(0), *(tiny_config(seed, max_epochs=10**6, patience=10**6) for seed in (1, 2))]
+endless = {"max_epochs": 10**6, "patience": 10**6}
+sweep.run_configs = lambda *_: [tiny_config(0), tiny_config(1, **endless), tiny_config(2, **endless)]
 sys.exit(cli.main(sys.argv[1:]))
 """
 
@@ -168,8 +170,9 @@ LONGER = """
 import sys
 from tests.killing import tiny_config
 from paper_code import cli
+from paper_code.commands import sweep
 
-cli.run_configs = lambda *_: [tiny_config(0), *(tiny_config(seed, max_epochs=200, patience=200) for seed in (1, 2))]
+sweep.run_configs = lambda *_: [tiny_config(0), *(tiny_config(seed, max_epochs=200, patience=200) for seed in (1, 2))]
 sys.exit(cli.main(sys.argv[1:]))
 """
 
@@ -262,7 +265,7 @@ def test_of_all_who_claim_a_run_one_has_it_at_a_time(tmp_path):
 
 def test_two_sweeps_share_the_runs_and_each_ends_with_all_of_them(tmp_path, executed, monkeypatch):
     together = threading.Barrier(2, timeout=20)
-    fake_execute = execution.execute
+    fake_execute = sweeps.execute
 
     def waits_for_the_other(config, *arguments, **options):
         if len(executed) < 2:
@@ -270,7 +273,7 @@ def test_two_sweeps_share_the_runs_and_each_ends_with_all_of_them(tmp_path, exec
         time.sleep(0.005)
         return fake_execute(config, *arguments, **options)
 
-    monkeypatch.setattr(execution, "execute", waits_for_the_other)
+    monkeypatch.setattr(sweeps, "execute", waits_for_the_other)
     configs = [tiny_config(seed) for seed in range(20)]
     found = []
 
@@ -365,7 +368,7 @@ def test_a_full_disk_stops_the_sweep_with_the_name_of_the_file(tmp_path, execute
 
     monkeypatch.setattr(os, "fsync", full)
     store, configs = RunStore(tmp_path), [tiny_config(seed) for seed in range(4)]
-    monkeypatch.setattr(cli, "run_configs", lambda *_: configs)
+    monkeypatch.setattr(commands.sweep, "run_configs", lambda *_: configs)
     arguments = ["--dataset", "criteo_like", "--jobs", "1", "--device", "cpu", "--results-dir", str(tmp_path)]
     assert cli.main(["sweep", "scalability", *arguments]) == 1
     message = capsys.readouterr().err.splitlines()[-1]
@@ -506,7 +509,7 @@ def test_a_loss_that_is_not_finite_is_reported_with_its_step(tmp_path):
 
 
 def test_a_measurement_that_is_not_finite_is_reported_with_its_place(monkeypatch):
-    monkeypatch.setattr(measurement, "measure", lambda model: {"side_by_side": [[1.0], [2.0, float("nan")]]})
+    monkeypatch.setattr(execution, "measure", lambda model: {"side_by_side": [[1.0], [2.0, float("nan")]]})
     with pytest.raises(ValueError, match=r"^spectra.side_by_side.1.1 is nan, expected a finite number$"):
         execute(tiny_config(), "cpu", threads=1)
 
@@ -534,7 +537,7 @@ def damaged(path: Path, place, value: int) -> None:
 @pytest.fixture
 def log_folder(tmp_path) -> Path:
     load_data.cache_clear()
-    execution.check_once.cache_clear()
+    logs.check_once.cache_clear()
     save_log(tmp_path / "mine")
     return tmp_path / "mine"
 
@@ -578,7 +581,7 @@ def test_a_damaged_log_stops_a_sweep_before_anything_is_trained(log_folder, tmp_
 
 def test_the_rows_are_read_once(log_folder, monkeypatch):
     calls = []
-    monkeypatch.setattr(click_log, "check_rows", lambda *arguments: calls.append(arguments))
+    monkeypatch.setattr(logs, "check_rows", lambda *arguments: calls.append(arguments))
     run_configs("collapse", "mine", data_folder=log_folder.parent)
     for _ in range(2):
         load_data(data_config("mine", 0, 10, 10, log_folder.parent), log_folder.parent)

@@ -221,7 +221,7 @@ def test_an_svg_has_no_ground_of_its_own_and_a_png_a_white_one(drawn, tmp_path):
 
 
 def test_a_relative_folder_is_below_the_projects_root(monkeypatch, tmp_path, toy_results):
-    monkeypatch.setattr("paper_code.runs.config.PROJECT_FOLDER", tmp_path)
+    monkeypatch.setattr("paper_code.runs.profiles.PROJECT_FOLDER", tmp_path)
     save_figure(*toy_figure(*toy_results), "toy", "figures", "in words")
     assert (tmp_path / "figures" / "data" / "toy.csv").is_file()
 

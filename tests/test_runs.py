@@ -13,7 +13,7 @@ import torch
 from paper_code.data import SYNTHETIC_LOGS, ClickLog, Field
 from paper_code.data.click_log import replaced_folder, split_rows, write_description
 from paper_code.models import build_model, model_options
-from paper_code.runs import config, machine
+from paper_code.runs import machine
 from paper_code.runs.config import DataConfig, RunConfig
 from paper_code.runs.execution import execute
 from paper_code.runs.logs import data_config, load_data
@@ -153,7 +153,7 @@ def test_neither_the_order_of_options_nor_lists_for_tuples_matter():
 
 def test_an_option_added_later_and_off_by_default_leaves_the_hash(monkeypatch):
     later = {"orthogonality": None, "shared_interaction": False}
-    monkeypatch.setattr("paper_code.models.model_options", lambda name: model_options(name) | later)
+    monkeypatch.setattr("paper_code.models.registry.model_options", lambda name: model_options(name) | later)
     assert dataclasses.replace(LAPTOP_RUN).hash == "e078c3eabcc962f4"
     for on in ({"orthogonality": 0.0}, {"orthogonality": 1e-5}, {"shared_interaction": True}):
         assert dataclasses.replace(LAPTOP_RUN, options=LAPTOP_RUN.options | on).hash != "e078c3eabcc962f4"
@@ -432,7 +432,7 @@ def test_provenance(records):
 
 
 def test_outside_a_checkout_there_is_no_commit(monkeypatch, tmp_path):
-    monkeypatch.setattr(config, "PROJECT_FOLDER", tmp_path)
+    monkeypatch.setattr(machine, "PROJECT_FOLDER", tmp_path)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     uncached = getattr(machine.commit, "__wrapped__", machine.commit)
     assert uncached()["commit"] is None

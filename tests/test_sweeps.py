@@ -15,7 +15,7 @@ import joblib
 import pytest
 import torch
 
-from paper_code.runs import execution, sweeps
+from paper_code.runs import sweeps
 from paper_code.runs.config import DataConfig, RunConfig
 from paper_code.runs.record import RunRecord
 from paper_code.runs.store import RunStore
@@ -84,7 +84,7 @@ def test_runs_go_on_at_once_each_on_a_gpu_of_its_own(tmp_path, monkeypatch, thre
         busy.remove(device)
         return record_of(config)
 
-    monkeypatch.setattr(execution, "execute", fake_execute)
+    monkeypatch.setattr(sweeps, "execute", fake_execute)
     with joblib.parallel_config("threading"):
         assert sweep([tiny_config(seed) for seed in range(12)], RunStore(tmp_path), device="cuda", jobs=jobs) == 12
     assert found == [sorted(["cuda:0", "cuda:1", "cuda:2"] * on_each)] * 12
@@ -97,7 +97,7 @@ def test_a_run_that_fails_gives_its_gpu_back(tmp_path, monkeypatch, three_gpus):
             raise RuntimeError("out of memory")
         return record_of(config)
 
-    monkeypatch.setattr(execution, "execute", fake_execute)
+    monkeypatch.setattr(sweeps, "execute", fake_execute)
     with joblib.parallel_config("threading"), pytest.raises(RuntimeError, match="4 of 6 runs failed"):
         sweep([tiny_config(seed) for seed in range(6)], RunStore(tmp_path), device="auto")
     assert len(list(RunStore(tmp_path).records())) == 2

@@ -593,7 +593,7 @@ def test_the_average_is_scored_and_the_raw_weights_are_kept(log):
             seen.append(model.embedding.weight.detach().clone())
 
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(weight_average, "WeightAverage", Watched)
+        patched.setattr(fitting, "WeightAverage", Watched)
         found = run(model, log, averaging=0.8, max_epochs=1)
     weights = torch.tensor([0.8**age for age in reversed(range(len(seen)))])
     expected = (torch.stack(seen) * weights[:, None, None]).sum(dim=0) / weights.sum()

@@ -17,7 +17,7 @@ how many effects of the claim have their interval on the claimed side, across th
 
 
 def add(commands, name: str, summary: str) -> None:
-    parser = add_command(commands, name, run, summary, EXAMPLE)
+    parser = add_command(commands, name, run, summary, EXAMPLE, ("paper_code.chapters.claims",))
     parser.add_argument("--dataset", nargs="+", default=list(SYNTHETIC_LOGS), help="(default: both synthetic logs)")
     parser.add_argument("--seeds", help="such as 0,1,2 (default: the profile's)")
     parser.add_argument("--effects", action="store_true", help="of every claim its rule and effects as well")

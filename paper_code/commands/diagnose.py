@@ -22,7 +22,7 @@ measured is listed with the reason."""
 
 
 def add(commands, name: str, summary: str) -> None:
-    parser = add_command(commands, name, run, summary, EXAMPLE)
+    parser = add_command(commands, name, run, summary, EXAMPLE, ("paper_code.diagnose",))
     parser.add_argument("file", type=Path, help="a checkpoint or arrays, or a folder of them")
     parser.add_argument(
         "--tables", metavar="PATTERN", action="append", help="take the matrices named so, such as '*item*'; repeatable"

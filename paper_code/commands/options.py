@@ -3,14 +3,17 @@
 import argparse
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from paper_code.runs.config import DATA_FOLDER
 from paper_code.runs.profiles import NEW_RESULTS, PROFILES, RESULTS_FOLDER, project_path
 
 
-def add_command(commands, name: str, command, summary: str, example: str) -> argparse.ArgumentParser:
+def add_command(
+    commands, name: str, command: Callable, summary: str, example: str, imports: Sequence[str] = ()
+) -> argparse.ArgumentParser:
+    """imports: modules that take long to import, which the command needs."""
     parser = commands.add_parser(
         name,
         help=summary,
@@ -18,7 +21,7 @@ def add_command(commands, name: str, command, summary: str, example: str) -> arg
         epilog=example,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.set_defaults(command=command)
+    parser.set_defaults(command=command, imports=imports)
     return parser
 
 

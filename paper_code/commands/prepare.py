@@ -147,7 +147,7 @@ def add_vocabulary(parser: argparse.ArgumentParser) -> None:
 
 
 # Options of any command, which are none of what reads a log
-COMMON_OPTIONS = ("command", "format", "file", "name", "data_dir", "json")
+COMMON_OPTIONS = ("command", "imports", "format", "file", "name", "data_dir", "json")
 
 
 def run(options: argparse.Namespace) -> None:

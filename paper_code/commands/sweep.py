@@ -24,7 +24,7 @@ tells what is missing and its cost: steps are timed by the records of RESULTS_DI
 
 
 def add(commands, name: str, summary: str) -> None:
-    parser = add_command(commands, name, run, summary, EXAMPLE)
+    parser = add_command(commands, name, run, summary, EXAMPLE, ("paper_code.runs.sweeps", "paper_code.runs.cost"))
     parser.add_argument(
         "experiments", nargs="*", metavar="EXPERIMENT", help=f"{', '.join(EXPERIMENTS)} (default: the book's)"
     )

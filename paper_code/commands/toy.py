@@ -11,7 +11,7 @@ example: paper-code toy --seeds 0,1,2 --json"""
 
 
 def add(commands, name: str, summary: str) -> None:
-    parser = add_command(commands, name, run, summary, EXAMPLE)
+    parser = add_command(commands, name, run, summary, EXAMPLE, ("paper_code.toy",))
     parser.add_argument("--seeds", default="0,1,2,3,4,5,6,7,8,9", help="(default: %(default)s)")
     parser.add_argument("--iterations", type=whole(1), default=5000, help="(default: %(default)s, the paper's)")
     add_json(parser)

@@ -30,7 +30,7 @@ not trained again."""
 
 
 def add(commands, name: str, summary: str) -> None:
-    train = add_command(commands, name, run, summary, EXAMPLE)
+    train = add_command(commands, name, run, summary, EXAMPLE, ("paper_code.runs.execution",))
     train.add_argument("--dataset", required=True, help="criteo_like, avazu_like or the name of a prepared log")
     train.add_argument("--model", required=True, help=", ".join(MODELS))
     train.add_argument(
