@@ -6,8 +6,9 @@ from dataclasses import replace
 import pytest
 
 from paper_code import cli
+from paper_code.commands import options
 from paper_code.models import build_model
-from paper_code.runs import cost, reading, sweeps
+from paper_code.runs import cost, sweeps
 from paper_code.runs.config import DataConfig, RunConfig
 from paper_code.runs.cost import (
     bytes_text,
@@ -160,7 +161,7 @@ def dry_run(monkeypatch, tmp_path, capsys):
     """`paper-code sweep scalability --dry-run` at a tiny profile, of which one run is stored."""
     training = TrainingConfig(batch_size=100, max_epochs=2)
     monkeypatch.setitem(PROFILES, "tiny", Profile(900, 100, (1,), (0, 1), {"hidden": (4,)}, training))
-    monkeypatch.setattr(reading, "project_path", lambda path: tmp_path / "book")
+    monkeypatch.setattr(options, "project_path", lambda path: tmp_path / "book")
     monkeypatch.setattr(sweeps, "sweep", lambda *_, **__: pytest.fail("trains"))
     stored = run_configs("scalability", "criteo_like", "tiny", seeds=[0])[0]
     RunStore(tmp_path / "runs").put(stored, record_of(stored, 2, 0.4, 0.5))
