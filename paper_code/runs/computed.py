@@ -39,13 +39,15 @@ def toy_results(
 
 
 def toy_result(cardinality: int, seeds: Sequence[int], device: str, results_dir: str | Path) -> ToyResult:
+    parameters = {"third_cardinality": cardinality, "seeds": list(seeds), "iterations": 5000, "points": 100}
+
     def compute() -> dict:
         from paper_code.toy import run_toy
         from paper_code.training.process import find_device
 
-        result = run_toy(cardinality, seeds, device=find_device(device))
+        result = run_toy(**parameters, device=find_device(device))
         values = result.singular_values.tolist()
         return {"iterations": result.iterations.tolist(), "singular_values": values}
 
-    found = computed("toy", {"third_cardinality": cardinality, "seeds": list(seeds)}, compute, results_dir)
+    found = computed("toy", parameters, compute, results_dir)
     return ToyResult(cardinality, tuple(seeds), *map(np.array, found.values()))
