@@ -1,7 +1,7 @@
 """How collapsed is a matrix? Singular values and the measures made of them: pure functions of one matrix."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -155,6 +155,21 @@ def random_spectrum(rows: int, columns: int, row_normalised: bool = False) -> np
 def random_information_abundance(rows: int, columns: int) -> float:
     """Information abundance of a random matrix: the mean over the draws of `random_spectrum`."""
     return information_abundance_of(random_spectrum(rows, columns))
+
+
+def randomly_projected(spectra: Sequence[Sequence[float]], size: int, seed: int) -> list[list[float | None]]:
+    """[i][j] -> information abundance of what a random projection of its own makes of E_i, None for i = j.
+
+    spectra: [i] -> the singular values of E_i. The projections are Gaussian, to `size` columns: with E_i = U S V^T,
+    E_i W^T has the singular values of S G, G as random as W.
+    """
+    generator, found = np.random.default_rng(seed), []
+    for i, values in enumerate(spectra):
+        gaussian = generator.standard_normal((len(spectra) - 1, len(values), size))
+        of_field = np.linalg.svd(np.array(values)[:, None] * gaussian, compute_uv=False)
+        abundance = (of_field.sum(axis=1) / of_field[:, 0]).tolist()
+        found.append([*abundance[:i], None, *abundance[i:]])
+    return found
 
 
 def random_singular_values(rows: int, columns: int, draws: int, seed: int) -> np.ndarray:

@@ -16,8 +16,10 @@ import pandas as pd
 import papermill
 from tqdm import tqdm
 
+from paper_code.chapters.shared.tables import store_spectra
 from paper_code.runs.machine import processor
 from paper_code.runs.profiles import project_path
+from paper_code.runs.reading import run_store
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -115,6 +117,7 @@ def strip_times(path: Path) -> None:
 def refresh_committed() -> None:
     """Execute the notebooks at their defaults; put their outputs into `book/`, and their figures into `figures/`, with
     how long each notebook took, which the page of environments shows."""
+    store_spectra(run_store().records())
     executed, figures = execute_book(project_path("_build/book")), project_path("figures")
     rows = [(path.stem, f"{seconds:.1f}", processor(), date.today()) for path, seconds in executed.items()]
     times = pd.DataFrame(rows, columns=["notebook", "seconds", "hardware", "date"])

@@ -11,6 +11,7 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 from scipy import stats
 
+from paper_code import spectra
 from paper_code.chapters.shared.gates import LIVE
 from paper_code.chapters.shared.judged import judged_runs, on_headline
 from paper_code.chapters.shared.rules import Claim, Effect, size_name
@@ -29,7 +30,6 @@ from paper_code.chapters.shared.vega import dropdown, rounded, specification
 from paper_code.chapters.shared.words import counted, listed
 from paper_code.models.registry import MODEL_LABELS, sub_embedding_size
 from paper_code.runs.record import RunRecord
-from paper_code.spectra import information_abundance_of, singular_values
 
 
 def sub_embedding_abundance(record: RunRecord) -> np.ndarray:
@@ -40,21 +40,16 @@ def sub_embedding_abundance(record: RunRecord) -> np.ndarray:
 
 
 def randomly_projected_abundance(record: RunRecord, seed: int | None = None) -> np.ndarray:
-    """As `sub_embedding_abundance`, were every E_i^{->j} a random projection of E_i that knows nothing of j.
-
-    The projections are Gaussian, of E_i to the size of its sub-embeddings. Only the singular values of E_i matter then:
-    with E_i = U S V^T, E_i W^T has those of S G, G as random as W. seed: None: the run's.
-    """
-    generator = np.random.default_rng(record.config["seed"] if seed is None else seed)
-    fields = len(record.fields)
-    size = sub_embedding_size(record.config["model"], fields, record.config["embedding_size"])
-    found = np.full((fields, fields), np.nan)
-    for i, values in enumerate(record.spectra["side_by_side"]):
-        for j in range(fields):
-            if i != j:
-                projection = generator.standard_normal((len(values), size))
-                found[i, j] = information_abundance_of(singular_values(np.array(values)[:, None] * projection))
-    return found
+    """As `sub_embedding_abundance`, were every E_i^{->j} a random projection of E_i that knows nothing of j, to the
+    size of its sub-embeddings. Only the singular values of E_i matter then. seed: None: the run's, as the record has
+    it, or computed where it does not."""
+    name, found = "randomly_projected_information_abundance", None
+    if seed is None:
+        seed, found = record.config["seed"], record.spectra.get(name)
+    if found is None:
+        size = sub_embedding_size(record.config["model"], len(record.fields), record.config["embedding_size"])
+        found = spectra.randomly_projected(record.spectra["side_by_side"], size, seed)
+    return np.array(found, dtype=float)
 
 
 def initial_sub_embedding_abundance(record: RunRecord) -> np.ndarray:

@@ -176,7 +176,7 @@ class CrossNetwork(nn.Module):
         self.groups = groups or 1
         if embedding_size % self.groups:
             raise ValueError(f"groups is {groups}, expected a divisor of the embedding size, {embedding_size}")
-        self.out_features = num_fields * embedding_size
+        self.out_features, self.sub_size = num_fields * embedding_size, embedding_size
         sizes = num_sets * self.groups, num_fields, embedding_size // self.groups
         self.layers = nn.ModuleList(self.layer(*sizes, block_scales) for _ in range(cross_layers))
 
@@ -234,8 +234,8 @@ class TokenMixer(nn.Module):
         super().__init__()
         if min(blocks, expansion) < 1:
             raise ValueError(f"blocks is {blocks} and expansion is {expansion}, expected at least 1")
-        self.num_fields, self.head_size = num_fields, sub_embedding_size("rankmixer", num_fields, embedding_size)
-        self.out_features = num_fields * self.head_size
+        self.num_fields, self.sub_size = num_fields, sub_embedding_size("rankmixer", num_fields, embedding_size)
+        self.out_features = num_fields * self.sub_size
         # every field of every set is a set of the linear layer, in the order of the sets
         self.tokenisation = SetLinear(num_sets * num_fields, embedding_size, self.out_features)
         self.blocks = nn.Sequential(
@@ -259,7 +259,7 @@ class TokenMixer(nn.Module):
         (sets, i, j, head size, size).
         """
         weight = self.tokenisation.weight.unflatten(0, (-1, self.num_fields))
-        return weight.unflatten(3, (-1, self.head_size)).permute(0, 1, 3, 4, 2)
+        return weight.unflatten(3, (-1, self.sub_size)).permute(0, 1, 3, 4, 2)
 
     def sub_embeddings(self, matrices: Matrices) -> list[list[list[Tensor]]]:
         """[set][i][j] -> E_i^{->j} = E_i W_{i->j}^T of shape (D_i, head size), b_i aside (as Evidence II)."""

@@ -64,7 +64,7 @@ def execute(
         if config.interaction_cost:
             scores["interaction_cost"] = interaction_cost(model, log, split, config, device)
         model = on_cpu(model)
-        spectra, moments["best"] = measure(model), summary(model)
+        spectra, moments["best"] = measure(model, config.seed), summary(model)
         if result.measured:
             moments["equal"] = result.measured
             if "raw" in result.measured:

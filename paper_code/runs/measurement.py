@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from paper_code.models.ctr_model import CTRModel
-from paper_code.spectra import information_abundance, pattern_measures, singular_values
+from paper_code.spectra import information_abundance, pattern_measures, randomly_projected, singular_values
 
 
 def field_information_abundance(model: CTRModel) -> dict:
@@ -63,14 +63,14 @@ def distance_to_unitary(blocks: Tensor) -> Tensor:
     return torch.where(squares > 0, left, 0.0).sqrt()
 
 
-def measure(model: CTRModel) -> dict:
+def measure(model: CTRModel, seed: int = 0) -> dict:
     """Spectra of a trained model, rounded to five digits.
 
     side_by_side: [field] -> singular values of the (D_i, M*K) matrix of all sets.
     row_normalised: as side_by_side, every row divided by its norm first.
     per_set: [set][field] -> singular values of the (D_i, K) matrix; only if there are several sets.
     sub_embedding_information_abundance: [i][j], None where there is none; only with sub-embeddings and one set
-    (Section 4.1).
+    (Section 4.1). randomly_projected_information_abundance: the same with random projections, of this seed.
     interaction_norms: [set][i][j] -> Frobenius norm of W_{i->j} (Section 5.3); only where the model has them.
     """
     matrices = model.side_by_side_matrices()
@@ -87,6 +87,10 @@ def measure(model: CTRModel) -> dict:
         spectra["sub_embedding_information_abundance"] = [
             [None if value is None else rounded(value) for value in of_field]
             for of_field in sub_embedding_information_abundance(model)
+        ]
+        spectra["randomly_projected_information_abundance"] = [
+            [None if value is None else rounded(value) for value in of_field]
+            for of_field in randomly_projected(spectra["side_by_side"], model.interaction.sub_size, seed)
         ]
     return spectra
 

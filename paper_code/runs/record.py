@@ -5,6 +5,7 @@ import math
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field, fields
+from functools import lru_cache
 from pathlib import Path
 from typing import get_origin
 
@@ -49,8 +50,17 @@ class RunRecord:
 
 
 def read_record(path: Path) -> RunRecord:
-    """Raises ValueError, which names the file and what is wrong in it, if it is not a record of this schema or not of
-    the run that it is named after."""
+    """The record in the file, read once as long as the file stays as it is; all who read it share the values.
+
+    Raises ValueError, which names the file and what is wrong in it, if it is not a record of this schema or not of the
+    run that it is named after.
+    """
+    stat = path.stat()
+    return read_once(path, stat.st_mtime_ns, stat.st_size, stat.st_ino)
+
+
+@lru_cache(maxsize=10_000)
+def read_once(path: Path, *_: int) -> RunRecord:
     try:
         values = of_this_schema(json.loads(path.read_text(encoding="utf-8")))
         check_record(values)

@@ -1,7 +1,8 @@
 """What chapters read of run records: tables of runs, their variants, spectra against random ones, intervals."""
 
 from collections.abc import Callable, Iterable, Sequence
-from functools import lru_cache
+from functools import cache, lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -10,9 +11,8 @@ from scipy import stats
 
 from paper_code.data import SYNTHETIC_LOGS
 from paper_code.models import MODEL_LABELS, base_embedding_size
-from paper_code.models.ctr_model import CTRModel
 from paper_code.runs.config import DataConfig
-from paper_code.runs.profiles import training_rows
+from paper_code.runs.profiles import project_path, training_rows
 from paper_code.runs.record import RunRecord
 from paper_code.runs.regime import DECAY_TIMES_ROWS
 from paper_code.spectra import (
@@ -23,7 +23,12 @@ from paper_code.spectra import (
     stable_rank_of,
 )
 
+if TYPE_CHECKING:  # it needs PyTorch, which tables do without
+    from paper_code.models import CTRModel
+
 PLAIN = "plain"
+RANDOM_SPECTRA = "figures/data/random_spectra.npz"
+"""Those of the shapes in the records that come with the project, see `store_spectra`."""
 RESULT_COLUMNS = [
     *("dataset", "model", "variant", "embedding", "scale", "seed", "test_auc", "best_epoch", "parameters", "seconds"),
     *("embedding_parameters", "interaction_parameters", "head_parameters"),
@@ -208,7 +213,29 @@ def of_sets(record: RunRecord) -> list[list[list[float]]]:
 def random_spectra(record: RunRecord, row_normalised: bool = False) -> list[np.ndarray]:
     """[field] -> `random_spectrum` of the shape of the field's matrix, all sets side by side."""
     size = record.config["embedding_size"] * record.config["num_sets"]
-    return [random_spectrum(field["cardinality"], size, row_normalised) for field in record.fields]
+    return [reference_spectrum(field["cardinality"], size, row_normalised) for field in record.fields]
+
+
+def reference_spectrum(rows: int, columns: int, row_normalised: bool = False) -> np.ndarray:
+    """`random_spectrum`, from the file that comes with the project where it has the shape."""
+    stored = None if row_normalised else stored_spectra().get(f"{rows}x{columns}")
+    return random_spectrum(rows, columns, row_normalised) if stored is None else stored
+
+
+@cache
+def stored_spectra() -> dict[str, np.ndarray]:
+    path = project_path(RANDOM_SPECTRA)
+    return dict(np.load(path)) if path.is_file() else {}
+
+
+def store_spectra(records: Iterable[RunRecord]) -> None:
+    """Write the file of random spectra anew: of the shapes in the records."""
+    shapes = set()
+    for record in records:
+        columns = record.config["embedding_size"] * record.config["num_sets"]
+        shapes |= {(field["cardinality"], columns) for field in record.fields}
+    spectra = {f"{rows}x{columns}": random_spectrum(rows, columns) for rows, columns in sorted(shapes)}
+    np.savez_compressed(project_path(RANDOM_SPECTRA), **spectra)
 
 
 @lru_cache(maxsize=256)
@@ -317,7 +344,7 @@ def field_abundance(record: RunRecord) -> np.ndarray:
     return np.array([information_abundance_of(values) for values in record.spectra["side_by_side"]])
 
 
-def initial_model(record: RunRecord) -> CTRModel:
+def initial_model(record: RunRecord) -> "CTRModel":
     """The run's model before training."""
     from paper_code.models import build_model
 
