@@ -681,7 +681,7 @@ def test_a_page_that_cannot_be_written_is_refused_before_anything_is_measured(
 ):
     np.save(tmp_path / "a.npy", array(30, 4))
     before = (tmp_path / "a.npy").read_bytes()
-    monkeypatch.setattr(cli, "diagnose", lambda *_, **__: pytest.fail("measured"))
+    monkeypatch.setattr("paper_code.diagnose.diagnose", lambda *_, **__: pytest.fail("measured"))
     monkeypatch.chdir(tmp_path)
     status, _, message = command("a.npy", "--html", page)
     assert status == 1
