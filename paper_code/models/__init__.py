@@ -9,6 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
+from paper_code.models.check import check_model as check_model
 from paper_code.models.ctr_model import CTRModel
 from paper_code.models.embedding import LinearTerms, MultiEmbedding
 from paper_code.models.heads import BilinearFusionHead, CompressedHead, MeanHead, SumHead
