@@ -296,7 +296,8 @@ def compare(found: Tensor, expected: Tensor, what: str) -> float:
         raise CheckFailed(f"{what} in shape: found {tuple(found.shape)}, expected {tuple(expected.shape)}")
     if not found.numel():
         return 0.0
-    difference = (found - expected).abs().detach()
+    found, expected = found.detach(), expected.detach()
+    difference = (found - expected).abs()
     largest = float(difference.max())
     if not largest <= ROUNDING * max(1.0, float(expected.abs().max())):  # put so, NaN fails too
         place = torch.unravel_index(difference.nan_to_num(nan=torch.inf).argmax(), difference.shape)
