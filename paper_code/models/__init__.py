@@ -9,6 +9,7 @@ from paper_code.models.registry import MODEL_LABELS, MODELS, base_embedding_size
 
 LATER = {
     "build_model": "building",
+    "check_model": "check",
     "number_of_parameters": "building",
     "CTRModel": "ctr_model",
     "MultiEmbedding": "embedding",
@@ -21,6 +22,7 @@ __all__ = [
     "MultiEmbedding",
     "base_embedding_size",
     "build_model",
+    "check_model",
     "complete_options",
     "model_options",
     "number_of_parameters",

@@ -1,0 +1,1 @@
+../paper_code/method.py
