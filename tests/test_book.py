@@ -48,7 +48,7 @@ def test_without_a_built_book_one_is_told_how_to_build_it(make, tmp_path):
 
 
 def test_the_command_line_reports_it_without_a_traceback(tmp_path):
-    command = [sys.executable, "-m", "paper_code.book.build", "archive", "--html", str(tmp_path)]
+    command = [sys.executable, "-m", "paper_code.book", "archive", "--html", str(tmp_path)]
     told = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert told.returncode == 1
     assert told.stderr.startswith("no built book in")
