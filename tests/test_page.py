@@ -3,6 +3,7 @@
 import json
 import re
 from html import unescape
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
@@ -71,7 +72,8 @@ def test_a_figure_is_saved_and_shown_with_its_description(page, tmp_path, monkey
     monkeypatch.setattr(page_module, "display", lambda bundle, raw: shown.append(bundle))
     figure, axes = plt.subplots()
     axes.set_title("a title")
-    page.figure((figure, pd.DataFrame({"a": [1, 3]})), "x", lambda data: f"the sum is {data['a'].sum()}")
+    draw, describe = lambda values: (figure, pd.DataFrame({"a": values})), lambda data: f"the sum is {data['a'].sum()}"
+    page.figure("x", SimpleNamespace(FIGURES={"x": (draw, describe)}), [1, 3])
     assert shown[0]["text/plain"] == "the sum is 4"
     assert 'aria-label="the sum is 4"' in shown[0]["image/svg+xml"]
     assert shown[0]["image/svg+xml"] == (tmp_path / "x.svg").read_text(encoding="utf-8")

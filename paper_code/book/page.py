@@ -1,14 +1,13 @@
 """What a notebook shows: its records' figures, each with its data, its command and where it comes from."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
+from types import ModuleType
 
-import pandas as pd
 from IPython.display import HTML, display
 from matplotlib import pyplot as plt
-from matplotlib.figure import Figure
 
 from paper_code.chapters.claims import Ledger
 from paper_code.chapters.shared.rules import Claim
@@ -56,12 +55,14 @@ class Page:
         options = " ".join(f"-p {name} {value}" for name, value in given.items())
         return f"papermill {options} book/{self.notebook}.ipynb {self.notebook}_executed.ipynb"
 
-    def figure(self, drawing: tuple[Figure, pd.DataFrame], name: str, describe: Callable[[pd.DataFrame], str]) -> None:
-        """Save a figure with its numbers, and show it.
+    def figure(self, name: str, chapter: ModuleType, *drawn: object) -> None:
+        """Draw the figure of that name of the chapter, save it with its numbers, and show it.
 
-        describe: gives in words what the numbers show, for readers who do not see the figure.
+        drawn: what it is drawn from. Its description gives in words what the numbers show, for readers who do not see
+        the figure.
         """
-        figure, data = drawing
+        draw, describe = chapter.FIGURES[name]
+        figure, data = draw(*drawn)
         description = describe(data)
         svg = save_figure(figure, data, name, self.figures_dir, description)
         plt.close(figure)

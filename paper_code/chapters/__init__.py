@@ -1,1 +1,18 @@
-"""One module per chapter of the book: its tables, figures, their words, its claims with their rules, its chart."""
+"""One module per chapter of the book: its tables, figures, their words, its claims with their rules, its chart.
+
+A chapter may import another, whose subject it is; the ledger, `claims`, imports all that have claims.
+"""
+
+ARROWS = {
+    "alternatives": ("runs",),
+    "appendix_b_models": ("appendix_b",),
+    "consistency": ("averages", "models"),
+    "fig04_toy": ("fig03_interaction_collapse",),
+    "fig06_dnn_dcnv2": ("fig05_regularized",),
+    "ledger_page": ("claims",),
+    "measures": ("optimizer",),
+    "newer": ("fig03_interaction_collapse", "fig08_scalability"),
+    "optimizer": ("fig03_interaction_collapse",),
+    "reach": ("synthetic_logs",),
+}
+"""Chapter -> the chapters that it imports."""

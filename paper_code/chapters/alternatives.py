@@ -213,3 +213,9 @@ def alternatives_claims(runs: Runs, references: Sequence[RunRecord] = ()) -> lis
             lambda model: multi(model, "shared_interaction"),
         ),
     ]
+
+
+FIGURES = {
+    "reach_alternatives": (alternatives_figure, describe_alternatives),
+}
+"""By the name of its files: what draws a figure, and what tells its numbers in words."""

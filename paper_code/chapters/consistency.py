@@ -259,3 +259,9 @@ def describe_published(data: pd.DataFrame) -> str:
         "Points with intervals: published gain in test AUC over the base model at the largest size, by model, for "
         f"single and multi embedding. {'. '.join(parts)}."
     )
+
+
+FIGURES = {
+    "published_gains": (published_figure, describe_published),
+}
+"""By the name of its files: what draws a figure, and what tells its numbers in words."""

@@ -145,3 +145,12 @@ def collapse_claims(runs: Runs) -> list[Claim]:
             judged=judged_runs(["dcnv2"], ("SE", runs.largest)),
         )
     ]
+
+
+FIGURES = {
+    "fig01_spectra": (spectra_figure, describe_spectra),
+    "fig02_information_abundance": (abundance_figure, describe_abundance),
+    "real_rows_spectra": (spectra_figure, describe_spectra),
+    "real_rows_abundance": (abundance_figure, describe_abundance),
+}
+"""By the name of its files: what draws a figure, and what tells its numbers in words."""

@@ -370,3 +370,11 @@ def law_chart(of_ffm: Sequence[RunRecord], of_dcnv2: Sequence[RunRecord]) -> dic
     data = of_ffm[0].config["data"]
     title = f"{log_label(data['name'])} ({data['rows']:,} rows), seed {of_ffm[0].config['seed']}"
     return specification(chart, title, "Heatmap of the information abundance of the sub-embeddings, by fields i and j.")
+
+
+FIGURES = {
+    "fig03_interaction_collapse": (law_figure, describe_law),
+    "newer_law": (law_figure, describe_law),
+    "real_rows_law": (law_figure, describe_law),
+}
+"""By the name of its files: what draws a figure, and what tells its numbers in words."""

@@ -126,3 +126,9 @@ def toy_chart(small: ToyResult, large: ToyResult) -> dict:
         f"Mean over {len(small.seeds)} seeds; hover for the range",
         "Bars of the singular values of E1 at an iteration; lines of its information abundance over all iterations.",
     )
+
+
+FIGURES = {
+    "fig04_toy": (toy_figure, describe_toy),
+}
+"""By the name of its files: what draws a figure, and what tells its numbers in words."""

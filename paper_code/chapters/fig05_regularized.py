@@ -197,3 +197,9 @@ def has_other_norm(runs: Runs) -> bool:
 def same_as_significant(auc: pd.Series) -> float:
     """Of AUCs by seed, see `auc_effect`."""
     return auc_effect("", auc, auc, "above", SIGNIFICANT_AUC).in_d_prime
+
+
+FIGURES = {
+    "fig05_regularized": (regularized_figure, describe_regularized),
+}
+"""By the name of its files: what draws a figure, and what tells its numbers in words."""

@@ -126,3 +126,9 @@ def finding_2_claims(runs: Runs) -> list[Claim]:
             judged=judged_runs(["dnn", "dcnv2"], ("SE", 1), ("SE", runs.largest)),
         )
     ]
+
+
+FIGURES = {
+    "fig06_dnn_dcnv2": (dnn_dcnv2_figure, describe_dnn_dcnv2),
+}
+"""By the name of its files: what draws a figure, and what tells its numbers in words."""

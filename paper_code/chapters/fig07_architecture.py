@@ -127,3 +127,9 @@ def describe_architecture(data: pd.DataFrame) -> str:
         f"Diagram of {counted(len(parts), 'model')}, boxes joined by arrows from the ids at the bottom to the logit "
         f"at the top. Modules in order, with what they put out. With {'. With '.join(parts)}."
     )
+
+
+FIGURES = {
+    "fig07_architecture": (architecture_figure, describe_architecture),
+}
+"""By the name of its files: what draws a figure, and what tells its numbers in words."""

@@ -301,3 +301,13 @@ def gain_rows(dataset: str, records: Sequence[RunRecord]) -> list[dict]:
             }
         )
     return rows
+
+
+FIGURES = {
+    "fig01_single_embedding": (scalability_figure, describe_scalability),
+    "fig08_scalability": (scalability_figure, describe_scalability),
+    "newer_scalability": (scalability_figure, describe_scalability),
+    "fig10_models": (models_figure, describe_models),
+    "fig11_models": (models_figure, describe_models),
+}
+"""By the name of its files: what draws a figure, and what tells its numbers in words."""

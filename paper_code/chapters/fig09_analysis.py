@@ -297,3 +297,12 @@ def figure_9_claims(runs: Runs) -> list[Claim]:
             checks=(*OF_AUC, LIVE, FIGURE_9D),
         ),
     ]
+
+
+FIGURES = {
+    "ablations": (variants_figure, describe_variants),
+    "fig09_abundance": (sets_abundance_figure, describe_sets_abundance),
+    "fig09_patterns": (patterns_figure, describe_patterns),
+    "fig09_restricted": (variants_figure, describe_variants),
+}
+"""By the name of its files: what draws a figure, and what tells its numbers in words."""

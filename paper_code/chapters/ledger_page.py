@@ -267,3 +267,9 @@ def describe_ledger(data: pd.DataFrame) -> str:
         f"each divided into the shares of its judged effects that hold, are undecided and are against it. Effects by "
         f"part: {'. '.join(parts)}."
     )
+
+
+FIGURES = {
+    "claims_ledger": (ledger_figure, describe_ledger),
+}
+"""By the name of its files: what draws a figure, and what tells its numbers in words."""

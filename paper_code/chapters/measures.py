@@ -144,3 +144,9 @@ def describe_measures(data: pd.DataFrame) -> str:
         values = [f"{row.measure} {row.mean:.2f}, {row.answer}" for row in rows.itertuples(name="Row")]
         parts.append(f"{comparison}, claimed {rows['side'].iloc[0]} {rows['bound'].iloc[0]:g}: {'; '.join(values)}")
     return f"Ratios with intervals, by comparison and measure, and whether the claim holds. {'. '.join(parts)}."
+
+
+FIGURES = {
+    "measures": (measures_figure, describe_measures),
+}
+"""By the name of its files: what draws a figure, and what tells its numbers in words."""

@@ -368,3 +368,10 @@ def with_training(records: Sequence[RunRecord], weight_decay: float, decoupled: 
     trainings = [record.config["training"] for record in records]
     found = [(embedding_decay(training), training.get("decoupled", False)) for training in trainings]
     return [record for record, how in zip(records, found, strict=True) if how == wanted]
+
+
+FIGURES = {
+    "optimizer_absent": (decay_figure, describe_decay),
+    "optimizer": (optimizer_figure, describe_optimizer),
+}
+"""By the name of its files: what draws a figure, and what tells its numbers in words."""

@@ -260,3 +260,9 @@ def map_claims(runs: Runs) -> list[Claim]:
             Effect("rank correlation of gain and share of random", map_correlations(table).tolist(), "below", 0.0),
         ),
     ]
+
+
+FIGURES = {
+    "reach_map": (reach_figure, describe_reach),
+}
+"""By the name of its files: what draws a figure, and what tells its numbers in words."""

@@ -181,3 +181,9 @@ def released_claims(runs: Runs) -> list[Claim]:
             *(gain_of(variant, words) for variant, words in {PLAIN: "as it is", **OTHER_CHOICES}.items()),
         ),
     ]
+
+
+FIGURES = {
+    "released_changes": (changes_figure, describe_changes),
+}
+"""By the name of its files: what draws a figure, and what tells its numbers in words."""

@@ -288,3 +288,10 @@ def describe_speed(data: pd.DataFrame) -> str:
         f"Two panels with a row for each of {counted(len(ours), 'case')}, a model and size. Left, time of a training "
         f"step over that of ours: {'; '.join(parts)}. Right, time of ours over the dense floor: {floors}."
     )
+
+
+FIGURES = {
+    "speed": (speed_figure, describe_speed),
+    "speed_gpu": (speed_figure, describe_speed),
+}
+"""By the name of its files: what draws a figure, and what tells its numbers in words."""

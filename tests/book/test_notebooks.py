@@ -1,6 +1,8 @@
 """The notebooks: their shape, a run of each from nothing at the smoke profile, and the committed figures."""
 
+import importlib
 import os
+import pkgutil
 import re
 import subprocess
 import sys
@@ -11,28 +13,14 @@ import pandas as pd
 import pytest
 from matplotlib import pyplot as plt
 
+from paper_code import chapters
 from paper_code.book.build import BOOK_FOLDER, execute_book
 from paper_code.chapters import (
-    consistency,
-    fig02_collapse,
-    fig03_interaction_collapse,
-    fig04_toy,
-    fig05_regularized,
-    fig06_dnn_dcnv2,
-    fig07_architecture,
-    fig08_scalability,
-    fig09_analysis,
     ledger_page,
-    measures,
-    optimizer,
-    reach,
-    released,
-    speed,
 )
 from paper_code.chapters.alternatives import alternatives_table
 from paper_code.chapters.claims import ledger
 from paper_code.chapters.consistency import published_intervals
-from paper_code.chapters.ledger_page import summary_table
 from paper_code.chapters.measures import measures_table
 from paper_code.chapters.optimizer import absent_table, typical_gradient
 from paper_code.chapters.reach import map_summary, map_table
@@ -67,56 +55,47 @@ def on_both(experiment: str) -> list[RunRecord]:
     return [*records_of(experiment, CRITEO), *records_of(experiment, AVAZU)]
 
 
-# every figure of the book -> the figure and its numbers, from the committed records
-FIGURES = {
-    "claims_ledger": lambda: ledger_page.ledger_figure(summary_table(ledger((CRITEO, AVAZU)))),
-    "fig01_single_embedding": lambda: fig08_scalability.scalability_figure(records_of("tables", CRITEO), ["SE"]),
-    "fig01_spectra": lambda: fig02_collapse.spectra_figure(records_of("collapse", CRITEO)),
-    "fig02_information_abundance": lambda: fig02_collapse.abundance_figure(records_of("collapse", CRITEO)),
-    "fig03_interaction_collapse": lambda: fig03_interaction_collapse.law_figure(
-        records_of("evidence_i", CRITEO), largest("evidence_ii")
-    ),
-    "fig04_toy": lambda: fig04_toy.toy_figure(*toy_results()),
-    "fig05_regularized": lambda: fig05_regularized.regularized_figure(records_of("evidence_iii", CRITEO)),
-    "fig06_dnn_dcnv2": lambda: fig06_dnn_dcnv2.dnn_dcnv2_figure(records_of("evidence_iv", CRITEO)),
-    "fig07_architecture": lambda: fig07_architecture.architecture_figure(
-        [build_model("dcnv2", [50, 7], embedding_size=10, num_sets=sets) for sets in (1, 2)]
-    ),
-    "fig08_scalability": lambda: fig08_scalability.scalability_figure(records_of("tables", CRITEO), ["ME"]),
-    "fig09_abundance": lambda: fig09_analysis.sets_abundance_figure(largest("patterns"), largest("patterns", "ME")),
-    "fig09_patterns": lambda: fig09_analysis.patterns_figure(largest("patterns", "ME")[0]),
-    "fig09_restricted": lambda: fig09_analysis.variants_figure(records_of("patterns", CRITEO)),
-    "fig10_models": lambda: fig08_scalability.models_figure(records_of("tables", CRITEO)),
-    "fig11_models": lambda: fig08_scalability.models_figure(records_of("tables", AVAZU)),
-    "ablations": lambda: fig09_analysis.variants_figure(records_of("ablations", CRITEO)),
-    "published_gains": lambda: consistency.published_figure(published_intervals()),
-    "measures": lambda: measures.measures_figure(
+# every figure of the book -> what it is drawn from, of the committed records
+DRAWN_FROM = {
+    "claims_ledger": lambda: [ledger_page.summary_table(ledger((CRITEO, AVAZU)))],
+    "fig01_single_embedding": lambda: [records_of("tables", CRITEO), ["SE"]],
+    "fig01_spectra": lambda: [records_of("collapse", CRITEO)],
+    "fig02_information_abundance": lambda: [records_of("collapse", CRITEO)],
+    "fig03_interaction_collapse": lambda: [records_of("evidence_i", CRITEO), largest("evidence_ii")],
+    "fig04_toy": toy_results,
+    "fig05_regularized": lambda: [records_of("evidence_iii", CRITEO)],
+    "fig06_dnn_dcnv2": lambda: [records_of("evidence_iv", CRITEO)],
+    "fig07_architecture": lambda: [[build_model("dcnv2", [50, 7], 10, num_sets=sets) for sets in (1, 2)]],
+    "fig08_scalability": lambda: [records_of("tables", CRITEO), ["ME"]],
+    "fig09_abundance": lambda: [largest("patterns"), largest("patterns", "ME")],
+    "fig09_patterns": lambda: [largest("patterns", "ME")[0]],
+    "fig09_restricted": lambda: [records_of("patterns", CRITEO)],
+    "fig10_models": lambda: [records_of("tables", CRITEO)],
+    "fig11_models": lambda: [records_of("tables", AVAZU)],
+    "ablations": lambda: [records_of("ablations", CRITEO)],
+    "published_gains": lambda: [published_intervals()],
+    "measures": lambda: [
         measures_table(*(records_of(name, CRITEO) for name in ("evidence_iii", "evidence_iv", "patterns", "optimizer")))
-    ),
-    "optimizer_absent": lambda: optimizer.decay_figure(
-        absent_table(*typical_gradient(records_of("optimizer", CRITEO)[0]))
-    ),
-    "optimizer": lambda: optimizer.optimizer_figure(
-        {dataset: records_of("optimizer", dataset) for dataset in (CRITEO, AVAZU)}
-    ),
-    "released_changes": lambda: released.changes_figure(changes_table(records_of("released", CRITEO))),
-    "reach_map": lambda: reach.reach_figure(map_summary(map_table(on_both("map")))),
-    "reach_alternatives": lambda: reach.alternatives_figure(
-        alternatives_table(on_both("alternatives"), trials(RESULTS_FOLDER))
-    ),
-    "speed": lambda: speed.speed_figure(training_speed()),
-    "speed_gpu": lambda: speed.speed_figure(training_speed("cuda")),
-    "newer_scalability": lambda: fig08_scalability.scalability_figure(records_of("newer", CRITEO)),
-    "newer_law": lambda: fig03_interaction_collapse.law_figure(
-        *(Runs(records_of("newer", CRITEO)).records_of(model) for model in ("gdcn", "rankmixer"))
-    ),
+    ],
+    "optimizer_absent": lambda: [absent_table(*typical_gradient(records_of("optimizer", CRITEO)[0]))],
+    "optimizer": lambda: [{dataset: records_of("optimizer", dataset) for dataset in (CRITEO, AVAZU)}],
+    "released_changes": lambda: [changes_table(records_of("released", CRITEO))],
+    "reach_map": lambda: [map_summary(map_table(on_both("map")))],
+    "reach_alternatives": lambda: [alternatives_table(on_both("alternatives"), trials(RESULTS_FOLDER))],
+    "speed": lambda: [training_speed()],
+    "speed_gpu": lambda: [training_speed("cuda")],
+    "newer_scalability": lambda: [records_of("newer", CRITEO)],
+    "newer_law": lambda: [Runs(records_of("newer", CRITEO)).records_of(model) for model in ("gdcn", "rankmixer")],
 }
 OF_REAL_ROWS = {
-    "real_rows_spectra": lambda: fig02_collapse.spectra_figure(largest("few_rows", dataset=REAL)),
-    "real_rows_abundance": lambda: fig02_collapse.abundance_figure(largest("few_rows", dataset=REAL)),
-    "real_rows_law": lambda: fig03_interaction_collapse.law_figure(
-        of_model("ffm", records_of("few_rows", REAL)), largest("few_rows", dataset=REAL)
-    ),
+    "real_rows_spectra": lambda: [largest("few_rows", dataset=REAL)],
+    "real_rows_abundance": lambda: [largest("few_rows", dataset=REAL)],
+    "real_rows_law": lambda: [of_model("ffm", records_of("few_rows", REAL)), largest("few_rows", dataset=REAL)],
+}
+FIGURES = {
+    name: drawing
+    for module in pkgutil.iter_modules(chapters.__path__)
+    for name, drawing in getattr(importlib.import_module(f"paper_code.chapters.{module.name}"), "FIGURES", {}).items()
 }
 MEASURED = [
     "notebooks",
@@ -214,7 +193,7 @@ def test_every_table_is_written_with_what_is_published(smoke, name):
     assert any(source.startswith("published") for source in table["what" if name == "table2" else "source"])
 
 
-@pytest.mark.parametrize("name", FIGURES)
+@pytest.mark.parametrize("name", DRAWN_FROM)
 def test_every_figure_is_written_with_its_numbers_and_real_text(smoke, name):
     folder = smoke[0] / "figures"
     assert "<text" in (folder / f"{name}.svg").read_text()
@@ -259,19 +238,20 @@ def test_a_wrong_parameter_value_is_named_before_any_training(tmp_path):
 
 def test_the_committed_figures_and_tables_are_those_of_the_book():
     folder = project_path("figures")
-    names = {*FIGURES, *OF_REAL_ROWS}
+    names = {*FIGURES}
+    assert names == {*DRAWN_FROM, *OF_REAL_ROWS}
     assert {path.stem for path in folder.glob("*.svg")} == {path.stem for path in folder.glob("*.png")} == names
     assert {path.stem for path in (folder / "data").glob("*.csv")} == names.union(TABLES, MEASURED)
     assert sorted(pd.read_csv(folder / "data" / "notebooks.csv")["notebook"]) == [path.stem for path in NOTEBOOKS]
 
 
-@pytest.mark.parametrize("name", [*FIGURES, *OF_REAL_ROWS])
+@pytest.mark.parametrize("name", FIGURES)
 def test_the_committed_figures_show_the_committed_records(name):
     """Images are compared through the numbers behind them."""
     folder = project_path("figures")
-    expected, found = (
-        (FIGURES | OF_REAL_ROWS)[name]()[1].reset_index(drop=True).replace("", np.nan),  # as a CSV holds no text
-        pd.read_csv(folder / "data" / f"{name}.csv"),
-    )
+    draw, _ = FIGURES[name]
+    _, drawn = draw(*(DRAWN_FROM | OF_REAL_ROWS)[name]())
     plt.close("all")
+    expected = drawn.reset_index(drop=True).replace("", np.nan)  # as a CSV holds no text
+    found = pd.read_csv(folder / "data" / f"{name}.csv")
     pd.testing.assert_frame_equal(found, expected, check_dtype=False, rtol=1e-3)

@@ -1,0 +1,81 @@
+"""The house: which room may import which, without circles, and how large a file may be."""
+
+import ast
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+import paper_code
+from paper_code.chapters import ARROWS
+
+PACKAGE = Path(paper_code.__file__).parent
+# from the first on: a room imports those before it
+ROOMS = (
+    "spectra",
+    "toy_result",
+    "published",
+    "data",
+    "models",
+    "toy",
+    "training",
+    "runs",
+    "diagnose",
+    "chapters",
+    "book",
+)
+MODULES = {
+    ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__"): path
+    for path in PACKAGE.rglob("*.py")
+}
+
+
+def imported(name: str) -> set[str]:
+    """The modules of the package that the module imports, as it is imported."""
+    found = set()
+    for node in ast.parse(MODULES[name].read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("paper_code"):
+            for alias in node.names:
+                inner = f"{node.module}.{alias.name}"
+                found.add(inner if inner in MODULES else node.module)
+    return found - {name}
+
+
+def room(name: str) -> str:
+    return name.split(".")[1] if "." in name else ""
+
+
+def test_no_module_imports_itself_in_a_circle():
+    list(TopologicalSorter({name: imported(name) for name in MODULES}).static_order())
+
+
+@pytest.mark.parametrize("name", [name for name in MODULES if room(name) in ROOMS])
+def test_a_module_imports_rooms_that_come_before_its_own(name):
+    of_published = {"published": {"models"}}  # their names in the paper
+    for other in imported(name):
+        if room(other) not in of_published.get(room(name), ()):
+            assert ROOMS.index(room(other)) <= ROOMS.index(room(name)), f"{name} imports {other}"
+
+
+def test_a_command_imports_what_it_needs_when_it_runs():
+    """But for configs, which name the options."""
+    heavy = {"diagnose", "chapters", "book", "toy"}
+    assert not {
+        other for name in MODULES if room(name) == "commands" for other in imported(name) if room(other) in heavy
+    }
+
+
+def test_the_arrows_between_chapters_are_those_that_are_listed():
+    def chapter(name: str) -> str | None:
+        parts = name.split(".")[1:]
+        return parts[1] if len(parts) == 2 and parts[0] == "chapters" and parts[1] != "shared" else None
+
+    arrows = {chapter(name): sorted(filter(None, map(chapter, imported(name)))) for name in MODULES if chapter(name)}
+    del arrows["claims"]
+    found = {name: tuple(others) for name, others in arrows.items() if others}
+    assert found == ARROWS
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_no_file_is_longer_than_400_lines(name):
+    assert len(MODULES[name].read_text(encoding="utf-8").splitlines()) <= 400
