@@ -1,7 +1,6 @@
 """Which runs each figure needs, per profile, and the sweep that trains those that are missing."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from itertools import product, zip_longest
@@ -38,7 +37,7 @@ from paper_code.runs import (
     data_config,
     load_data,
 )
-from paper_code.sweeps import Claims, outcomes_here, outcomes_on_cluster, places
+from paper_code.sweeps import Processes, Reservations, connected, outcomes, places
 from paper_code.toy import ToyResult, run_toy
 from paper_code.training import TrainingConfig, find_device
 
@@ -624,9 +623,10 @@ def sweep(
 ) -> int:
     """Train the runs that the store lacks, in parallel processes of one thread each, and store each as it ends.
 
-    jobs: how many at once; None: one per core, or one per GPU. cluster: address of a Dask scheduler, whose workers then
-    train the runs, one at a time each, see `paper_code.sweeps.outcomes_on_cluster`; this process alone reads and writes
-    the store. A progress bar shows if there is anything to train.
+    jobs: how many at once; None: one per core, or one per GPU, see `paper_code.sweeps.places`; one alone is trained in
+    this process. cluster: address of a Dask scheduler, whose workers then train the runs, one at a time each, see
+    `paper_code.sweeps.Cluster`; this process alone reads and writes the store. A progress bar shows if there is
+    anything to train.
     A run that another sweep on the same store is training is left to it, and waited for at the end; if it leaves no
     record, the run is trained here.
     Returns how many were trained here. Raises RuntimeError at the end if runs failed; the others are stored. Raises
@@ -641,24 +641,19 @@ def sweep(
     missing = missing_runs(configs, store)
     if not missing:
         return 0
-    devices = places(device, jobs)[: len(missing)] if cluster is None else []
     number, trained, failures = len(missing), 0, []
-    with tqdm(total=number, unit="run", smoothing=0) as bar, Claims(store) as claims:
-        for runs in claims.rounds(missing):
-            if cluster is None:
-                outcomes = outcomes_here(runs, devices, data_folder)
-            else:
-                outcomes = outcomes_on_cluster(runs, cluster, device)
-            with closing(outcomes):
-                for config, outcome in outcomes:
-                    if isinstance(outcome, RunRecord):
-                        store.put(config, outcome)
-                        trained += 1
-                    else:
-                        failures.append(f"{describe(config)}: {outcome}")
-                    claims.release(config)
-                    bar.set_postfix_str(describe(config))
-                    bar.update()
+    place = connected(cluster, device) if cluster else Processes(places(device, jobs)[:number], data_folder)
+    with tqdm(total=number, unit="run", smoothing=0) as bar, Reservations(store) as reservations, place as pool:
+        for runs in reservations.rounds(missing):
+            for config, outcome in outcomes(runs, pool):
+                if isinstance(outcome, RunRecord):
+                    store.put(config, outcome)
+                    trained += 1
+                else:
+                    failures.append(f"{describe(config)}: {outcome}")
+                reservations.release(config)
+                bar.set_postfix_str(describe(config))
+                bar.update()
         bar.update(number - bar.n)  # those of other sweeps
     if failures:
         raise RuntimeError(f"{len(failures)} of {number} runs failed:\n" + "\n".join(failures))
