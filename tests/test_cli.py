@@ -579,7 +579,7 @@ def test_train_trains_nothing_that_it_cannot_store(refused, places, monkeypatch)
     assert f"{results}" in refused(*train("mini"), *places)
     assert results.read_text() == "precious"
     results.unlink()
-    monkeypatch.setattr(RunStore, "claim", lambda *_: None)
+    monkeypatch.setattr(RunStore, "reserve", lambda *_: None)
     assert "is training this run now" in refused(*train("mini"), *places)
 
 

@@ -520,7 +520,7 @@ def test_records_of_an_experiment_are_trained_once_and_in_the_order_of_its_runs(
         training=TrainingConfig(batch_size=256, max_epochs=1),
     )
     monkeypatch.setitem(PROFILES, "tiny", tiny)
-    monkeypatch.setattr(os, "cpu_count", lambda: 1)
+    monkeypatch.setenv("LOKY_MAX_CPU_COUNT", "1")
     expected = [config.to_json() for config in run_configs("scalability", "criteo_like", "tiny")]
     assert len(expected) == 2 * 3 * 2
     for _ in range(2):

@@ -12,9 +12,12 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -193,29 +196,34 @@ def test_a_sweep_goes_on_when_one_of_its_processes_is_killed(tmp_path):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
     assert process.returncode == 0, errors
-    assert "a process of the sweep was ended from outside; runs begun again: " in errors
+    assert "a process of the sweep was ended from outside; run begun again: " in errors
     assert len(list(RunStore(tmp_path).records())) == 3
     assert [path for path in files(tmp_path) if path.suffix != ".json" and path.suffix != ".tmp"] == []
 
 
-def test_a_run_whose_process_is_ended_again_and_again_is_given_up(monkeypatch):
+def test_a_run_whose_process_is_ended_again_and_again_is_given_up(monkeypatch, capfd):
     """Seed 2 ends every process it is in; seed 0 is beside it once, and done the next time."""
-    seen = []
+    seen = Counter()
 
-    def processes(configs, devices, data_folder):
-        for config in configs:
-            seen.append(config.seed)
-            if config.seed == 2:
-                raise BrokenProcessPool
-            if len(seen) > 1:
-                yield config, record_of(config)
+    def submit(function, config, *arguments) -> Future:
+        seen[config.seed] += 1
+        future = Future()
+        if config.seed == 2 or sum(seen.values()) == 1:
+            future.set_exception(BrokenProcessPool())
+        else:
+            future.set_result(record_of(config))
+        return future
 
-    monkeypatch.setattr(sweeps, "outcomes_of_processes", processes)
+    executor = SimpleNamespace(submit=submit, shutdown=lambda kill_workers: None)
+    monkeypatch.setattr(sweeps, "get_reusable_executor", lambda number, **_: executor)
     configs = [tiny_config(seed) for seed in (0, 2, 3)]
-    outcomes = {config.seed: outcome for config, outcome in sweeps.outcomes_here(configs, ["cpu"] * 2, Path())}
-    assert seen == [0, 2, 0, 2, 2, 3]
+    with sweeps.Processes(["cpu"] * 2, Path()) as pool:
+        outcomes = {config.seed: outcome for config, outcome in sweeps.outcomes(configs, pool)}
+    assert seen == {0: 2, 2: 3, 3: 1}
     assert (outcomes[0], outcomes[3]) == (record_of(configs[0]), record_of(configs[2]))
     assert outcomes[2].startswith("the process of this run or of one beside it was ended 3 times (was memory short?")
+    again = [line for line in capfd.readouterr().err.splitlines() if "ended from outside; run begun again: " in line]
+    assert [line.split()[-1] for line in sorted(again)] == sorted([configs[0].hash, *[configs[1].hash] * 2])
 
 
 def in_time(reached: Callable[[], bool], seconds: float) -> bool:
@@ -228,38 +236,38 @@ def in_time(reached: Callable[[], bool], seconds: float) -> bool:
 # Two sweeps at once
 
 
-def test_a_claim_keeps_others_out_until_it_is_released_and_is_no_record(tmp_path):
+def test_a_reservation_keeps_others_out_until_it_is_released_and_is_no_record(tmp_path):
     store, other = RunStore(tmp_path), RunStore(tmp_path)
-    claim = store.claim(tiny_config(0))
-    assert other.claim(tiny_config(0)) is None
-    other.release(tiny_config(1), other.claim(tiny_config(1)))
+    reservation = store.reserve(tiny_config(0))
+    assert other.reserve(tiny_config(0)) is None
+    other.release(tiny_config(1), other.reserve(tiny_config(1)))
     assert list(store.records()) == []
-    store.release(tiny_config(0), claim)
-    other.release(tiny_config(0), other.claim(tiny_config(0)))
+    store.release(tiny_config(0), reservation)
+    other.release(tiny_config(0), other.reserve(tiny_config(0)))
     assert files(tmp_path) == {}
 
 
-def test_of_all_who_claim_a_run_one_has_it_at_a_time(tmp_path):
+def test_of_all_who_reserve_a_run_one_has_it_at_a_time(tmp_path):
     """Also when the file that is locked is removed by the one who had it, and made anew."""
-    inside, most, claims = [], [], []
+    inside, most, reservations = [], [], []
 
-    def claim_again_and_again():
+    def reserve_again_and_again():
         store = RunStore(tmp_path)
-        while len(claims) < 300:
-            if (claim := store.claim(tiny_config())) is not None:
-                inside.append(claim)
+        while len(reservations) < 300:
+            if (reservation := store.reserve(tiny_config())) is not None:
+                inside.append(reservation)
                 most.append(len(inside))
                 time.sleep(0)
-                inside.remove(claim)
-                claims.append(claim)
-                store.release(tiny_config(), claim)
+                inside.remove(reservation)
+                reservations.append(reservation)
+                store.release(tiny_config(), reservation)
 
-    threads = [threading.Thread(target=claim_again_and_again) for _ in range(4)]
+    threads = [threading.Thread(target=reserve_again_and_again) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(claims) >= 300
+    assert len(reservations) >= 300
     assert max(most) == 1
 
 
@@ -333,11 +341,11 @@ def test_the_run_of_a_sweep_that_is_killed_is_trained_by_the_one_that_waits_for_
 
 def test_a_run_that_another_sweep_holds_and_stores_is_not_trained(tmp_path, executed, monkeypatch):
     store = RunStore(tmp_path)
-    claim = store.claim(tiny_config(0))
+    reservation = store.reserve(tiny_config(0))
 
     def ends(seconds):
         store.put(tiny_config(0), record_of(tiny_config(0)))
-        store.release(tiny_config(0), claim)
+        store.release(tiny_config(0), reservation)
 
     monkeypatch.setattr(time, "sleep", ends)
     assert sweep([tiny_config(0), tiny_config(1)], RunStore(tmp_path), device="cpu", jobs=1) == 1

@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import threading
-from concurrent.futures import CancelledError
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, replace
 from types import SimpleNamespace
@@ -19,7 +19,7 @@ from paper_code.runs import sweeps
 from paper_code.runs.config import DataConfig, RunConfig
 from paper_code.runs.record import RunRecord
 from paper_code.runs.store import RunStore
-from paper_code.runs.sweeps import check_workers, ended, places, sweep
+from paper_code.runs.sweeps import Cluster, check_workers, places, sweep
 from paper_code.training.config import TrainingConfig
 
 
@@ -41,6 +41,19 @@ def three_gpus(monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
     monkeypatch.setattr(torch.cuda, "device", nullcontext)
     monkeypatch.setattr(torch.cuda, "empty_cache", lambda: None)
+
+
+class Threads(ThreadPoolExecutor):
+    """Stands in for the executor of processes: it runs what is patched here."""
+
+    def shutdown(self, wait=True, kill_workers=False):
+        super().shutdown(wait)
+
+
+@pytest.fixture
+def threads(monkeypatch):
+    executor = Threads()
+    monkeypatch.setattr(sweeps, "get_reusable_executor", lambda number, **_: executor)
 
 
 @pytest.mark.parametrize(
@@ -66,12 +79,20 @@ def test_a_gpu_that_is_not_there_is_refused(three_gpus):
 
 def test_every_core_has_a_run_where_there_is_no_gpu(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    monkeypatch.setattr(os, "cpu_count", lambda: 4)
+    monkeypatch.setattr(joblib, "cpu_count", lambda: 4)
     assert places("auto", None) == ["cpu"] * 4
 
 
+def test_the_cores_can_be_limited_from_outside(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setenv("LOKY_MAX_CPU_COUNT", "1")
+    assert places("auto", None) == ["cpu"]
+
+
 @pytest.mark.parametrize(("jobs", "at_once", "on_each"), [(None, 3, 1), (6, 6, 2)])
-def test_runs_go_on_at_once_each_on_a_gpu_of_its_own(tmp_path, monkeypatch, three_gpus, jobs, at_once, on_each):
+def test_runs_go_on_at_once_each_on_a_gpu_of_its_own(
+    tmp_path, monkeypatch, three_gpus, threads, jobs, at_once, on_each
+):
     """Every run waits until as many are going on as should; of several jobs per GPU each has its share."""
     together = threading.Barrier(at_once, timeout=20)
     busy, found = [], []
@@ -85,20 +106,19 @@ def test_runs_go_on_at_once_each_on_a_gpu_of_its_own(tmp_path, monkeypatch, thre
         return record_of(config)
 
     monkeypatch.setattr(sweeps, "execute", fake_execute)
-    with joblib.parallel_config("threading"):
-        assert sweep([tiny_config(seed) for seed in range(12)], RunStore(tmp_path), device="cuda", jobs=jobs) == 12
+    assert sweep([tiny_config(seed) for seed in range(12)], RunStore(tmp_path), device="cuda", jobs=jobs) == 12
     assert found == [sorted(["cuda:0", "cuda:1", "cuda:2"] * on_each)] * 12
     assert len(list(RunStore(tmp_path).records())) == 12
 
 
-def test_a_run_that_fails_gives_its_gpu_back(tmp_path, monkeypatch, three_gpus):
+def test_a_run_that_fails_gives_its_gpu_back(tmp_path, monkeypatch, three_gpus, threads):
     def fake_execute(config, device, **options):
         if config.seed < 4:
             raise RuntimeError("out of memory")
         return record_of(config)
 
     monkeypatch.setattr(sweeps, "execute", fake_execute)
-    with joblib.parallel_config("threading"), pytest.raises(RuntimeError, match="4 of 6 runs failed"):
+    with pytest.raises(RuntimeError, match="4 of 6 runs failed"):
         sweep([tiny_config(seed) for seed in range(6)], RunStore(tmp_path), device="auto")
     assert len(list(RunStore(tmp_path).records())) == 2
 
@@ -203,7 +223,7 @@ def test_a_cluster_gives_the_records_of_one_machine_though_a_worker_is_killed(tm
         failing = [tiny_config(seed=77, rows=5), replace(configs[0], data=DataConfig("mini", 0, 100, fingerprint="a"))]
         with pytest.raises(RuntimeError) as error:
             sweep([*failing, tiny_config(seed=5)], there, device="cpu", cluster=address)
-        of_another_sweep = there.claim(tiny_config(seed=6))
+        of_another_sweep = there.reserve(tiny_config(seed=6))
         threading.Timer(2, lambda: there.release(tiny_config(seed=6), of_another_sweep)).start()
         assert sweep([tiny_config(seed) for seed in (6, 7)], there, device="cpu", cluster=address) == 2
     assert [without_times(there.get(c)) for c in configs] == [without_times(here.get(c)) for c in configs]
@@ -274,10 +294,10 @@ def test_a_sweep_waits_for_its_workers_but_not_for_a_scheduler_that_is_gone(monk
 
     monkeypatch.setattr(sweeps, "import_distributed", lambda: SimpleNamespace(wait=wait))
     if expected is None:
-        assert ended({"a future"}) == set()
+        assert Cluster(None, "cpu").wait({"a future"}) == set()
     else:
         with pytest.raises(ConnectionError, match=expected):
-            ended({"a future"})
+            Cluster(None, "cpu").wait({"a future"})
 
 
 def test_a_cluster_without_workers_or_without_a_scheduler_is_told(tmp_path, monkeypatch, distributed):

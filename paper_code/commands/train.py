@@ -152,14 +152,14 @@ def run(options: argparse.Namespace) -> None:
     if record is not None:
         trained = f"stored on {record.provenance.get('date', 'an unknown day')}, not trained again"
     else:
-        claim = store.claim(config)
-        if claim is None:
+        reservation = store.reserve(config)
+        if reservation is None:
             raise RuntimeError(f"a sweep on {store.folder} is training this run now; its record will be there")
         try:
             record = execute(config, options.device, options.threads, options.data_dir, progress=sys.stderr.isatty())
             store.put(config, record)
         finally:
-            store.release(config, claim)
+            store.release(config, reservation)
     report(
         {
             "record": str(store.find(config)),

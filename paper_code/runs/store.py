@@ -54,31 +54,32 @@ class RunStore:
         write(path, text + "\n")
         return path
 
-    def claim(self, config: RunConfig) -> int | None:
-        """Keep the run from other sweeps until `release`: the claim as a file descriptor; None if another sweep has it.
+    def reserve(self, config: RunConfig) -> int | None:
+        """Keep the run from other sweeps until `release`.
 
-        A claim is a lock on a hidden file beside the record, which the system takes off when the process ends, however
-        it does. Where a file system has no locks there is a warning, and no other sweep is kept from the run.
+        Returns the reservation, a file descriptor; None if another sweep has the run. It is a lock on a hidden file
+        beside the record, which the system takes off when the process ends, however it does. Where a file system has no
+        locks there is a warning, and no other sweep is kept from the run.
         Raises OSError, which names the file, if it cannot be written.
         """
         path = self.lock_path(config)
         with errors_of(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             while True:
-                claim = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-                if not locked(claim, path):
-                    os.close(claim)
+                reservation = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+                if not locked(reservation, path):
+                    os.close(reservation)
                     return None
                 with suppress(FileNotFoundError):  # released, and so removed, between the opening and the lock
-                    if os.path.samestat(os.fstat(claim), os.stat(path)):
-                        return claim
-                os.close(claim)
+                    if os.path.samestat(os.fstat(reservation), os.stat(path)):
+                        return reservation
+                os.close(reservation)
 
-    def release(self, config: RunConfig, claim: int) -> None:
+    def release(self, config: RunConfig, reservation: int) -> None:
         """Let other sweeps have the run."""
         with suppress(OSError):
             self.lock_path(config).unlink()
-        os.close(claim)
+        os.close(reservation)
 
     def records(self) -> Iterator[RunRecord]:
         """Every record, by name."""
