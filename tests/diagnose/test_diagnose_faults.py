@@ -711,7 +711,7 @@ def test_names_that_the_terminal_cannot_show_are_spelled_out(tmp_path, locale):
     found = subprocess.run(
         [sys.executable, "-m", "paper_code", "diagnose", path, "--html", page, "--exclude", "ü"],
         env=os.environ | locale,
-        cwd=Path(__file__).parents[1],
+        cwd=Path(__file__).parents[2],
         capture_output=True,
     )
     assert (found.returncode, found.stderr) == (0, b"")

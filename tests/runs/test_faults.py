@@ -68,7 +68,7 @@ def executed(monkeypatch) -> list[int]:
 
 def test_a_sweep_killed_at_random_moments_ends_with_the_records_of_one_that_was_not(tmp_path):
     script = [sys.executable, "-m", "tests.killing", "--kills", "22", "--csv", str(tmp_path / "counts.csv")]
-    place = {"cwd": Path(__file__).parents[1], "env": ENVIRONMENT}
+    place = {"cwd": Path(__file__).parents[2], "env": ENVIRONMENT}
     done = subprocess.run(script, capture_output=True, text=True, **place)
     assert done.returncode == 0, done.stdout + done.stderr
     counts = pd.read_csv(tmp_path / "counts.csv").iloc[0]
@@ -122,7 +122,7 @@ def test_what_stops_a_sweep_in_processes_keeps_the_records_and_leaves_no_process
     system does it when memory is short, the sweep alone gets it."""
     command = [*command, "sweep", "scalability", "--dataset", "criteo_like", "--profile", "smoke"]
     command += ["--jobs", "2", "--device", "cpu", "--results-dir", tmp_path]
-    place = {"cwd": Path(__file__).parents[1], "env": ENVIRONMENT, "start_new_session": True}
+    place = {"cwd": Path(__file__).parents[2], "env": ENVIRONMENT, "start_new_session": True}
     # as from a terminal, also where the tests run in the background, with interrupts ignored
     place["preexec_fn"] = lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, **place)
@@ -184,7 +184,7 @@ sys.exit(cli.main(sys.argv[1:]))
 def test_a_sweep_goes_on_when_one_of_its_processes_is_killed(tmp_path):
     command = [sys.executable, "-c", LONGER, "sweep", "scalability", "--dataset", "criteo_like", "--profile", "smoke"]
     command += ["--jobs", "2", "--device", "cpu", "--results-dir", tmp_path]
-    place = {"cwd": Path(__file__).parents[1], "env": ENVIRONMENT, "start_new_session": True}
+    place = {"cwd": Path(__file__).parents[2], "env": ENVIRONMENT, "start_new_session": True}
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, **place)
     try:
         assert in_time(lambda: any(tmp_path.glob("*/[!.]*.json")), 120)
@@ -321,7 +321,7 @@ def test_the_run_of_a_sweep_that_is_killed_is_trained_by_the_one_that_waits_for_
     tmp_path, executed, monkeypatch, capfd
 ):
     script = [sys.executable, "-c", HOLDING, str(tmp_path)]
-    place = {"cwd": Path(__file__).parents[1], "env": ENVIRONMENT, "stderr": subprocess.DEVNULL}
+    place = {"cwd": Path(__file__).parents[2], "env": ENVIRONMENT, "stderr": subprocess.DEVNULL}
     process = subprocess.Popen(script, stdout=subprocess.PIPE, text=True, **place)
     done_before = []
     monkeypatch.setattr(
@@ -517,7 +517,7 @@ def test_a_loss_that_is_not_finite_is_reported_with_its_step(tmp_path):
 
 
 def test_a_measurement_that_is_not_finite_is_reported_with_its_place(monkeypatch):
-    monkeypatch.setattr(execution, "measure", lambda model: {"side_by_side": [[1.0], [2.0, float("nan")]]})
+    monkeypatch.setattr(execution, "measure", lambda *_: {"side_by_side": [[1.0], [2.0, float("nan")]]})
     with pytest.raises(ValueError, match=r"^spectra.side_by_side.1.1 is nan, expected a finite number$"):
         execute(tiny_config(), "cpu", threads=1)
 

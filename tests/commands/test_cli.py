@@ -555,7 +555,8 @@ def test_who_reads_the_output_may_stop_at_any_line(arguments):
     """As `| head -1` does: no message, and an error of the command itself is still one."""
     program = f"""import sys
 from paper_code import cli
-cli.claims_command = lambda options: [print("x" * 1000) for _ in range(1000)]
+from paper_code.commands import claims
+claims.run = lambda options: [print("x" * 1000) for _ in range(1000)]
 sys.exit(cli.main({arguments}))"""
     with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as running:
         running.stdout.close()

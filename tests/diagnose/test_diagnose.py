@@ -28,7 +28,7 @@ from paper_code.diagnose.readers import READERS, recognised
 from paper_code.models import build_model
 from tests import fuzz
 
-PROJECT = Path(__file__).parents[1]
+PROJECT = Path(__file__).parents[2]
 MEASURES = ("information_abundance", "effective_rank", "stable_rank", "share_of_random", "energy_dimensions")
 sizes = st.integers(2, 12)
 seeds = st.integers(0, 2**32 - 1)
