@@ -30,7 +30,6 @@ from paper_code.runs.regime import (
     default_regime,
 )
 from paper_code.runs.store import RunStore
-from paper_code.runs.sweeps import sweep
 from paper_code.runs.variants import Variant, run_config
 
 BATCHES = {"criteo_like": (256, 512, 1024), "avazu_like": (256, 512, 1024), "movielens": (512, 1024, 2048)}
@@ -101,6 +100,8 @@ class Chooser:
         self.dataset, self.store, self.device, self.jobs = dataset, store, device, jobs
 
     def records(self, variants: Iterable[Variant], seeds: Sequence[int] = CHOICE_SEEDS) -> list[RunRecord]:
+        from paper_code.runs.sweeps import sweep
+
         configs = configs_of(self.dataset, variants, seeds)
         sweep(configs, self.store, device=self.device, jobs=self.jobs)
         return [self.store.get(config) for config in configs]
