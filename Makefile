@@ -4,9 +4,12 @@ BIN := .venv/bin
 
 .PHONY: book pdf archive test notebooks bench harden audit clean
 
+# Executes the notebooks and builds the pages that have changed since the last time. A page with a warning is kept by
+# Sphinx as read, so that the next try would be silent: then all pages are read again.
 book: .venv/installed
 	$(BIN)/python -m paper_code.book execute
-	$(BIN)/jupyter-book build _build/book --config _config.yml --path-output . -W --keep-going -q
+	$(BIN)/jupyter-book build _build/book --config _config.yml --path-output . -W --keep-going -q || \
+		{ rm -rf _build/.doctrees; exit 1; }
 	@echo "The book: $(CURDIR)/_build/html/index.html"
 
 # The book for reading on paper and for passing on: below _build/. The PDF is printed by Chromium.

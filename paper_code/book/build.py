@@ -1,31 +1,42 @@
 """Build-time work of the book: execute its notebooks with papermill, and make a PDF and an archive of its pages."""
 
 import argparse
+import ast
+import filecmp
+import hashlib
+import json
 import os
 import shutil
+import sys
 import time
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date
+from importlib.metadata import distributions
+from multiprocessing.pool import ThreadPool
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import nbformat
-import pandas as pd
-import papermill
+from IPython.core.inputtransformer2 import TransformerManager
+from jupyter_core.utils import ensure_event_loop
 from tqdm import tqdm
 
-from paper_code.chapters.shared.tables import store_spectra
 from paper_code.runs.machine import processor
-from paper_code.runs.profiles import project_path
-from paper_code.runs.reading import run_store
+from paper_code.runs.profiles import NEW_RESULTS, project_path
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
 
 BOOK_FOLDER = project_path("book")
+PACKAGE = project_path("paper_code")
+DATA = (project_path("figures/data"), NEW_RESULTS)
+"""Folders of files that notebooks read, beside the results folder that they are given."""
+AT_ONCE = 2
+"""Notebooks that are executed at the same time."""
 NAME = "embedding-collapse-companion"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 # Put the chapters, (name, text of the page), one after the other into the open page, with the table of contents after
@@ -78,27 +89,161 @@ pre { white-space: pre-wrap; }
 FOOTER = '<div style="width: 100%; text-align: center; font-size: 8px"><span class="pageNumber"></span></div>'
 
 
-def execute_book(folder: str | Path, notebooks: Sequence[str] | None = None, **parameters) -> dict[Path, float]:
+def execute_book(
+    folder: str | Path, notebooks: Sequence[str] | None = None, *, anew: bool = False, **parameters
+) -> dict[Path, float]:
     """Copy the book's pages to `folder` and execute the notebooks there, each from its committed source.
 
-    notebooks: by their names; None: all. parameters: given to every notebook; none: its defaults. Returns the executed
-    notebooks, each with the seconds that it took. A notebook that fails raises papermill's PapermillExecutionError,
-    which shows the cell.
+    A notebook that was executed there before is left as it is unless something has changed that decides its outputs,
+    see `fingerprints`.
+    notebooks: by their names; None: all. anew: execute all of these. parameters: given to every notebook; none: its
+    defaults. Returns the notebooks that were executed, each with the seconds that it took. A notebook that fails raises
+    papermill's PapermillExecutionError, which shows the cell.
     """
     folder = Path(folder)
-    shutil.copytree(BOOK_FOLDER, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("*.ipynb", ".*"))
-    executed = {}
+    pages = shutil.ignore_patterns("*.ipynb", ".*")
+    shutil.copytree(BOOK_FOLDER, folder, dirs_exist_ok=True, ignore=pages, copy_function=copy_if_changed)
     sources = [path for path in sorted(BOOK_FOLDER.glob("*.ipynb")) if notebooks is None or path.stem in notebooks]
-    with tqdm(sources, unit="notebook") as bar:
-        for source in bar:
+    wanted, seconds = fingerprints(sources, **parameters), {}
+
+    def execute(source: Path) -> Path:
+        stamp, started = stamp_of(folder / source.name), time.perf_counter()
+        stamp.unlink(missing_ok=True)
+        execute_notebook(source, folder / source.name, parameters)
+        stamp.write_text(wanted[source], encoding="utf-8")
+        seconds[folder / source.name] = time.perf_counter() - started
+        return source
+
+    outdated = [path for path in sources if anew or not has_stamp(folder / path.name, wanted[path])]
+    with ThreadPool(AT_ONCE) as pool, tqdm(total=len(outdated), unit="notebook") as bar:
+        for source in pool.imap_unordered(execute, outdated):
             bar.set_postfix_str(source.name)
-            target, started = folder / source.name, time.perf_counter()
-            papermill.execute_notebook(
-                source, target, parameters, progress_bar=False, extra_arguments=["--log-level=40"]
-            )
-            strip_times(target)
-            executed[target] = time.perf_counter() - started
-    return executed
+            bar.update()
+    return {path: seconds[path] for path in sorted(seconds)}
+
+
+def copy_if_changed(source: str, target: str) -> None:
+    """Sphinx reads a page again whose file is newer."""
+    if not (os.path.exists(target) and filecmp.cmp(source, target, shallow=False)):
+        shutil.copyfile(source, target)
+
+
+def execute_notebook(source: Path, target: Path, parameters: dict) -> None:
+    import papermill  # here, for it takes a second to import
+
+    try:
+        papermill.execute_notebook(source, target, parameters, progress_bar=False, extra_arguments=["--log-level=40"])
+    finally:
+        ensure_event_loop().close()  # this thread's, which papermill leaves open
+    strip_times(target)
+
+
+def stamp_of(notebook: Path) -> Path:
+    """The file that holds the fingerprint of an executed notebook."""
+    return notebook.with_name(f".{notebook.stem}.executed")
+
+
+def has_stamp(notebook: Path, fingerprint: str) -> bool:
+    stamp = stamp_of(notebook)
+    return notebook.exists() and stamp.exists() and stamp.read_text(encoding="utf-8") == fingerprint
+
+
+def fingerprints(notebooks: Sequence[Path], **parameters) -> dict[Path, str]:
+    """The hash of all that decides a notebook's outputs, for each.
+
+    That is the notebook without its outputs; what the package defines under the names that its code uses, under those
+    that these definitions use, and so on; and for all notebooks alike what else the package executes when it is
+    imported, its files that are not code, the records and the other data, the parameters, and the installed versions.
+    """
+    alike = [installed_packages(), sys.version, parameters]
+    common = hashlib.sha256(json.dumps(alike, default=str, sort_keys=True).encode())
+    results = [project_path(parameters["results_dir"])] if "results_dir" in parameters else []
+    for folder in (*DATA, *results, PACKAGE):
+        for path in sorted(path for path in folder.rglob("[!.]*") if path.suffix not in (".py", ".pyc")):
+            if path.is_file():
+                common.update(f"{path.relative_to(folder)}\n".encode() + hashlib.sha256(path.read_bytes()).digest())
+    defined, found = definitions(PACKAGE), {}
+    for path in notebooks:
+        notebook = json.loads(path.read_text(encoding="utf-8"))
+        cells = [(cell["cell_type"], "".join(cell["source"]), cell["metadata"]) for cell in notebook["cells"]]
+        code = [TransformerManager().transform_cell(text) for kind, text, _ in cells if kind == "code"]
+        content = common.copy()
+        content.update(json.dumps([cells, notebook["metadata"]], sort_keys=True).encode())
+        for name in reached(names_in(ast.parse("\n".join(code))), defined):
+            content.update("\n".join([name, *(text for text, _ in defined[name])]).encode())
+        found[path] = content.hexdigest()
+    return found
+
+
+def installed_packages() -> list[str]:
+    """Each with its version."""
+    return sorted(f"{package.name} {package.version}" for package in distributions())
+
+
+Definitions = dict[str, list[tuple[str, set[str]]]]
+"""Of every name the definitions: their text, and the names that they use."""
+
+
+def definitions(package: Path) -> Definitions:
+    """What stands at the top level of the package's modules; under the empty name what defines none, and a chapter's
+    figures each under its own.
+
+    Names of all modules are one: where two modules define the same, or an attribute is called as a function is, a
+    notebook depends on more than it uses, never on less.
+    """
+    found = defaultdict(list)
+    for path in sorted(package.rglob("*.py")):
+        text = path.read_text(encoding="utf-8")
+        lines = text.split("\n")
+        for statement in ast.parse(text).body:
+            if isinstance(statement, ast.Assign) and ast.unparse(statement.targets[0]) == "FIGURES":
+                for name, drawing in zip(statement.value.keys, statement.value.values, strict=True):
+                    found[name.value].append((ast.unparse(drawing), names_in(drawing)))
+                continue
+            first = min([statement, *getattr(statement, "decorator_list", [])], key=lambda node: node.lineno).lineno
+            for name in defined_names(statement):
+                found[name].append(("\n".join(lines[first - 1 : statement.end_lineno]), names_in(statement)))
+    return found
+
+
+def defined_names(statement: ast.stmt) -> set[str]:
+    """The names that a statement defines, the empty one if it does something else."""
+    match statement:
+        case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
+            return {name}
+        case ast.Import(names=names) | ast.ImportFrom(names=names):
+            return {alias.asname for alias in names if alias.asname}
+        case ast.Expr(value=ast.Constant()):
+            return set()  # a docstring
+        case ast.Assign() | ast.AnnAssign() | ast.AugAssign():
+            names = (node for node in ast.walk(statement) if isinstance(node, ast.Name))
+            return {node.id for node in names if isinstance(node.ctx, ast.Store)} or {""}
+    return {""}
+
+
+def names_in(code: ast.AST) -> set[str]:
+    """The names that code may mean something by: also those of attributes, and strings that could be one."""
+    found = set()
+    for node in ast.walk(code):
+        match node:
+            case ast.Name(id=name) | ast.Attribute(attr=name):
+                found.add(name)
+            case ast.alias(name=name, asname=str()):
+                found.add(name.split(".")[-1])
+            case ast.Constant(value=str(name)) if name.isidentifier():
+                found.add(name)
+    return found
+
+
+def reached(names: Iterable[str], defined: Definitions) -> list[str]:
+    """Those of the names that are defined, and the defined ones that their definitions use, in order."""
+    found, waiting = set(), ["", *names]
+    while waiting:
+        name = waiting.pop()
+        if name in defined and name not in found:
+            found.add(name)
+            waiting.extend(other for _, used in defined[name] for other in used)
+    return sorted(found)
 
 
 def strip_times(path: Path) -> None:
@@ -117,8 +262,13 @@ def strip_times(path: Path) -> None:
 def refresh_committed() -> None:
     """Execute the notebooks at their defaults; put their outputs into `book/`, and their figures into `figures/`, with
     how long each notebook took, which the page of environments shows."""
+    import pandas as pd
+
+    from paper_code.chapters.shared.tables import store_spectra
+    from paper_code.runs.reading import run_store
+
     store_spectra(run_store().records())
-    executed, figures = execute_book(project_path("_build/book")), project_path("figures")
+    executed, figures = execute_book(project_path("_build/book"), anew=True), project_path("figures")
     rows = [(path.stem, f"{seconds:.1f}", processor(), date.today()) for path, seconds in executed.items()]
     times = pd.DataFrame(rows, columns=["notebook", "seconds", "hardware", "date"])
     times.to_csv(figures / "data" / "notebooks.csv", index=False)

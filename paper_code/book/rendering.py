@@ -2,16 +2,23 @@
 
 Drawings are put into the pages themselves, so that their text is text, and follows the light and the dark theme; the
 files that a figure offers, and the charting library if a page uses it, are put beside the pages.
+
+Sphinx reads and writes only pages whose files have changed. What else changes a page is said here, so that a book that
+was built before becomes the one that is built from nothing.
 """
 
+import hashlib
 import re
 import shutil
-from collections.abc import Container
+from collections.abc import Container, Iterable
+from copy import deepcopy
 from pathlib import Path
 
 from sphinx.application import Sphinx
 from sphinx.config import Config
+from sphinx.environment import BuildEnvironment
 
+from paper_code.book.build import installed_packages
 from paper_code.chapters.shared.vega import vega_bundle
 from paper_code.runs.machine import commit
 
@@ -19,7 +26,10 @@ IMAGE = re.compile(r'<img\b[^>]*?\bsrc="([^"]+\.svg)"[^>]*>')
 
 
 def setup(app: Sphinx) -> dict:
+    app.add_config_value("rendered_by", rendered_by(Path(app.srcdir, "_static")), "env")
     app.connect("config-inited", name_commit)
+    app.connect("env-before-read-docs", read_users_of_values)
+    app.connect("env-updated", write_all_if_names_changed)
     app.connect("html-page-context", inline_drawings)
     app.connect("html-page-context", mend_lists)
     app.connect("html-page-context", drop_thebe, priority=900)
@@ -32,6 +42,33 @@ def name_commit(app: Sphinx, config: Config) -> None:
     built = commit()
     text = f"Built from commit {built['commit'][:10]}" if built["commit"] else "Built outside of a checkout"
     config.html_theme_options["extra_footer"] = f"<p>{text}{' with changes' * bool(built['modified'])}.</p>"
+
+
+def rendered_by(static: Path) -> str:
+    """The hash of what every page depends on: this file, the styles and scripts, and the installed versions."""
+    found = hashlib.sha256(repr(installed_packages()).encode())
+    for path in (Path(__file__), *sorted(path for path in static.rglob("*") if path.is_file())):
+        found.update(path.read_bytes())
+    return found.hexdigest()
+
+
+VALUE = re.compile(r"`([\w-]+)\.ipynb::")
+
+
+def read_users_of_values(app: Sphinx, env: BuildEnvironment, docnames: list[str]) -> None:
+    """Also read the pages that show values of notebooks which are read, for the values may have changed."""
+    for name in sorted(env.found_docs - {*docnames}):
+        shown = VALUE.findall(Path(env.doc2path(name)).read_text(encoding="utf-8"))
+        if not set(docnames).isdisjoint(shown):
+            docnames.append(name)
+
+
+def write_all_if_names_changed(app: Sphinx, env: BuildEnvironment) -> Iterable[str]:
+    """Also write the other pages if titles, numbers or places changed that they may show or link to."""
+    titles = {name: title.astext() for name, title in env.titles.items()}
+    names = deepcopy([titles, env.toctree_includes, env.toc_fignumbers, env.get_domain("std").data])
+    before, env.names_before = getattr(env, "names_before", None), names
+    return [] if names == before else env.found_docs
 
 
 def inline_drawings(app: Sphinx, page: str, template: str, context: dict, doctree) -> None:

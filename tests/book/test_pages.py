@@ -45,3 +45,8 @@ def test_every_link_and_picture_within_the_book_leads_somewhere(html):
             assert to.exists(), f"{path.name} points to {target}"
             if parts.fragment and to in pages:
                 assert unquote(parts.fragment) in pages[to].names, f"{path.name} points to {target}"
+
+
+def test_a_book_that_is_built_again_is_left_as_it_is(built_again):
+    assert "0 added, 0 changed, 0 removed" in built_again
+    assert "no targets are out of date" in built_again

@@ -1,8 +1,20 @@
-"""Drawings lie in the pages, and nothing on a page names another host."""
+"""Drawings lie in the pages, nothing on a page names another host, and what changes another page is built again."""
 
 from types import SimpleNamespace
 
-from paper_code.book.rendering import drop_thebe, inline_drawings, inline_svg, mend_lists, without_unused_icons
+import pytest
+from docutils.nodes import title
+
+from paper_code.book.rendering import (
+    drop_thebe,
+    inline_drawings,
+    inline_svg,
+    mend_lists,
+    read_users_of_values,
+    rendered_by,
+    without_unused_icons,
+    write_all_if_names_changed,
+)
 
 SVG = (
     '<?xml version="1.0"?>\n<!DOCTYPE svg>\n<svg xmlns="http://www.w3.org/2000/svg" width="388pt" height="200pt"'
@@ -53,3 +65,43 @@ def test_only_icons_that_a_page_uses_are_kept_by_name_or_alias():
     script = f"var a={{{bars}{visa}}};"
     assert without_unused_icons(script, {"navicon"}) == f"var a={{{bars}}};"
     assert without_unused_icons(script, {"bars", "cc-visa"}) == script
+
+
+def test_pages_that_show_values_of_a_changed_notebook_are_read_again(tmp_path):
+    pages = {"claims": "# Claims", "index": "{glue:text}`claims.ipynb::verdicts:s`", "how_to": "[](claims.ipynb)"}
+    for name, text in pages.items():
+        (tmp_path / name).write_text(text)
+    env = SimpleNamespace(found_docs=set(pages), doc2path=lambda name: tmp_path / name)
+    for changed, expected in ((["claims"], ["claims", "index"]), (["how_to"], ["how_to"]), ([], [])):
+        read_users_of_values(None, env, changed)
+        assert changed == expected
+
+
+@pytest.mark.parametrize("change", ["title", "number", "place"])
+def test_all_pages_are_written_again_if_what_they_call_each_other_changed(change):
+    std = SimpleNamespace(data={"labels": {"fig-toy": ("toy", "fig-toy", "The toy")}})
+    env = SimpleNamespace(
+        found_docs={"index", "toy"},
+        titles={"toy": title("", "The toy")},
+        toctree_includes={"index": ["toy"]},
+        toc_fignumbers={"toy": {"figure": {"fig-toy": (1,)}}},
+        get_domain=lambda name: std,
+    )
+    assert write_all_if_names_changed(None, env) == env.found_docs
+    assert write_all_if_names_changed(None, env) == []
+    if change == "title":
+        env.titles["toy"] = title("", "A toy")
+    elif change == "number":
+        env.toc_fignumbers["toy"]["figure"]["fig-toy"] = (2,)
+    else:
+        std.data["labels"]["fig-toy"] = ("other", "fig-toy", "The toy")
+    assert write_all_if_names_changed(None, env) == env.found_docs
+    assert write_all_if_names_changed(None, env) == []
+
+
+def test_all_pages_are_read_again_if_a_style_changed(tmp_path):
+    (tmp_path / "book.css").write_text("a {}")
+    before = rendered_by(tmp_path)
+    assert rendered_by(tmp_path) == before
+    (tmp_path / "book.css").write_text("b {}")
+    assert rendered_by(tmp_path) != before
