@@ -8,7 +8,7 @@ import re
 import select
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -27,7 +27,7 @@ from paper_code.data import (
 )
 from paper_code.data.frappe import SPLITS
 from paper_code.data.rows import SKIP_LIMIT
-from paper_code.diagnose import diagnose
+from paper_code.diagnose import command as diagnosis
 from paper_code.experiments import (
     EXPERIMENTS,
     NEW_RESULTS,
@@ -46,7 +46,7 @@ from paper_code.experiments import (
     setting,
     sweep,
 )
-from paper_code.models import MODELS, base_embedding_size, model_options
+from paper_code.models import MODELS, CTRModel, base_embedding_size, build_model, model_options
 from paper_code.published import STATISTICS, published_dataset
 from paper_code.regularizers import REGULARIZERS, RegularizerConfig
 from paper_code.runs import DATA_FOLDER, RunConfig, RunStore, execute
@@ -151,19 +151,6 @@ how many effects of the claim have their interval on the claimed side, across th
 
 TOY_EXAMPLE = """\
 example: paper-code toy --seeds 0,1,2 --json"""
-
-DIAGNOSE_EXAMPLE = """\
-example: paper-code diagnose model.pt --html report.html
-         paper-code diagnose model.safetensors --tables "*item*" --json
-         paper-code diagnose checkpoint.pt --key ema --exclude "*position*"
-         paper-code diagnose vectors.parquet --columns "d*"
-         paper-code diagnose table.npy --fields criteo
-
-Finds the embedding tables in a checkpoint of PyTorch, safetensors (also of many shards, by their index), NumPy or
-Parquet file or in a folder of them, recognised by content whatever the name, also one larger than the memory, and
-measures how collapsed each is beside random matrices of the same shape. No code in the file is executed. What was not
-measured is listed with the reason."""
-
 
 RAW_LOGS = {"criteo": prepare_criteo, "avazu": prepare_avazu}
 
@@ -345,27 +332,8 @@ def build_parser() -> argparse.ArgumentParser:
     add_json(toy)
 
     summary = "measure how collapsed the embedding tables of a file are"
-    diagnose_parser = add_command(commands, "diagnose", diagnose_command, summary, DIAGNOSE_EXAMPLE)
-    diagnose_parser.add_argument("file", type=Path, help="a checkpoint or arrays, or a folder of them")
-    diagnose_parser.add_argument(
-        "--tables", metavar="PATTERN", action="append", help="take the matrices named so, such as '*item*'; repeatable"
-    )
-    diagnose_parser.add_argument(
-        "--exclude", metavar="PATTERN", action="append", default=[], help="leave out those named so; repeatable"
-    )
-    diagnose_parser.add_argument("--key", help="look only below this key of a checkpoint, such as ema or model.encoder")
-    diagnose_parser.add_argument(
-        "--columns",
-        metavar="COLUMNS",
-        help="take these columns only: positions such as 0-7, or of Parquet names or patterns; commas between",
-    )
-    diagnose_parser.add_argument(
-        "--fields",
-        metavar="SIZES",
-        help="of the fields that lie one below the other in a table, such as 4,1000,20, or the name or folder of an "
-        "encoded log that has them",
-    )
-    diagnose_parser.add_argument("--html", type=Path, metavar="PATH", help="write the report there as one page")
+    diagnose_parser = add_command(commands, "diagnose", diagnose_command, summary, diagnosis.EXAMPLE)
+    diagnosis.add_arguments(diagnose_parser)
     add_data_dir(diagnose_parser)
     add_json(diagnose_parser)
     return parser
@@ -746,36 +714,30 @@ def toy_command(options: argparse.Namespace) -> None:
 
 
 def diagnose_command(options: argparse.Namespace) -> None:
-    if options.html:
-        check_page(options.html, options.file)
-    if hasattr(sys.stdout, "reconfigure"):  # what the terminal cannot show is spelled out
-        sys.stdout.reconfigure(errors="backslashreplace")
-    found = diagnose(
-        options.file,
-        tables=options.tables,
-        exclude=options.exclude,
-        key=options.key,
-        columns=options.columns and [part.strip() for part in options.columns.split(",")],
-        fields=options.fields and field_sizes(options.fields, options.data_dir),
-        progress=True,
-    )
+    diagnosis.run(options, field_sizes, load_model)
+
+
+def load_model(path: Path, name: str, cardinalities: Sequence[int], num_sets: int) -> CTRModel:
+    """A model of this book with the state dict in a file; its embedding size is that of the table there.
+
+    Raises ValueError if the file is of another model.
+    """
+    import torch
+    from safetensors.torch import load_file
+
+    state = load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
     try:
-        if options.html:
-            options.html.write_text(found.to_html(), encoding="utf-8")
-    finally:  # what took minutes is shown even if the disk is full
-        print(found.to_json() if options.json else found)
-
-
-def check_page(page: Path, source: Path) -> None:
-    """Raise ValueError if the report could not be written there, before minutes are spent on it."""
-    if page.is_dir():
-        raise ValueError(f"--html {page}: is a folder, expected the name of a file")
-    if not page.parent.is_dir():
-        raise ValueError(f"--html {page}: there is no folder {page.parent}; make it first")
-    if not os.access(page if page.exists() else page.parent, os.W_OK):
-        raise ValueError(f"--html {page}: cannot be written there; choose another place")
-    if page.exists() and source.exists() and page.samefile(source):
-        raise ValueError(f"--html {page}: is the file that is to be measured; choose another name")
+        size, rest = divmod(state["embedding.weight"].shape[1], num_sets)
+        if rest:
+            raise ValueError(f"the table has {size * num_sets + rest} columns, not --num-sets {num_sets} times a size")
+        model = build_model(name, cardinalities, size, num_sets)
+        model.load_state_dict(state)
+    except (KeyError, TypeError, RuntimeError, ValueError) as error:
+        raise ValueError(
+            f"{path}: is no state dict of --model {name} with {len(cardinalities)} fields of {sum(cardinalities):,} "
+            f"values together (--fields) and --num-sets {num_sets}: {' '.join(str(error).split())[:300]}"
+        ) from None
+    return model
 
 
 def field_sizes(text: str, data_dir: Path) -> tuple[int, ...] | dict[str, int]:
