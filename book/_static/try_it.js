@@ -81,7 +81,7 @@
 
   function card(table) {
     const facts = {
-      shape: `${table.rows.toLocaleString("en-US")} × ${table.columns}, ${table.dtype}`,
+      shape: `${table.rows.toLocaleString("en-US")} \u00d7 ${table.columns}, ${table.dtype}`,
       "information abundance": rounded(table.information_abundance),
       "random, same shape": rounded(table.random_information_abundance),
       "share of random": rounded(table.share_of_random),

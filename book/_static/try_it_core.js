@@ -8,7 +8,7 @@ function tryItCore(self) {
   const MOST_COLUMNS = 1024;
   const TABLE = /(?<![a-z])(emb|tables?(?![a-z])|lookup)|embed|Emb(?!l)|Table|Lookup/;
   const COLLAPSED_BELOW = 0.5;
-  const RANDOM_NUMBERS = 1_000_000, MOST_DRAWS = 10_000;
+  const RANDOM_NUMBERS = 1_000_000, FEWEST_DRAWS = 20, MOST_DRAWS = 10_000;
 
   // What is wrong with a file, in the words of the command.
   class FileError extends Error {}
@@ -184,10 +184,10 @@ function tryItCore(self) {
     return alpha;
   }
 
-  // The mean over random matrices, as many as the command draws, by Bartlett's decomposition; the draws are other ones.
+  // The mean over random matrices, as many as the command draws or more, by Bartlett's decomposition.
   function randomAbundance(rows, columns) {
     const most = Math.max(rows, columns), n = Math.min(rows, columns);
-    const draws = Math.min(MOST_DRAWS, Math.ceil(RANDOM_NUMBERS / (rows * columns)));
+    const draws = Math.max(n <= 128 ? FEWEST_DRAWS : 1, Math.min(MOST_DRAWS, Math.ceil(RANDOM_NUMBERS / (rows * columns))));
     const spectrum = new Float64Array(n), random = generator(1);
     for (let draw = 0; draw < draws; draw++) {
       const triangle = new Float64Array(n * n), gram = new Float64Array(n * n);

@@ -45,36 +45,35 @@ class Record:
         self.__dict__.update(state if isinstance(state, dict) else {"state": state})
 
 
+METADATA_CLASSES = (
+    *("Metadata", "TensorStorageMetadata", "BytesStorageMetadata", "TensorProperties", "ChunkStorageMetadata"),
+    *("MetadataIndex", "StorageMeta", "_MEM_FORMAT_ENCODING"),
+)
+KNOWN = {
+    **{("torch.distributed.checkpoint.metadata", name): Record for name in METADATA_CLASSES},
+    ("torch.distributed.checkpoint.filesystem", "_StorageInfo"): Record,
+    ("torch.serialization", "_get_layout"): str,
+    ("torch._utils", "_rebuild_tensor_v2"): lambda *arguments: arguments,
+    ("torch", "Size"): tuple,
+    ("collections", "OrderedDict"): dict,
+    **{("pathlib", name): lambda *parts: "/".join(parts) for name in ("Path", "PosixPath", "WindowsPath")},
+    **{("torch", name): name for name in (*NUMBERS, *OTHER_TYPES)},
+    **{("torch", f"{name}Storage"): name for name in ("Half", "BFloat16", "Float", "Double")},
+}
+"""Module and name of what a distributed checkpoint names -> what stands in for it."""
+
+
 class StandIns(pickle.Unpickler):
     """Reads a pickle whose globals are all replaced; one that is not known is an error."""
 
-    known = {
-        **{
-            ("torch.distributed.checkpoint.metadata", name): Record
-            for name in ("Metadata", "TensorStorageMetadata", "BytesStorageMetadata", "TensorProperties")
-        },
-        **{
-            ("torch.distributed.checkpoint.metadata", name): Record
-            for name in ("ChunkStorageMetadata", "MetadataIndex", "StorageMeta", "_MEM_FORMAT_ENCODING")
-        },
-        ("torch.distributed.checkpoint.filesystem", "_StorageInfo"): Record,
-        ("torch.serialization", "_get_layout"): str,
-        ("torch._utils", "_rebuild_tensor_v2"): lambda *arguments: arguments,
-        ("torch", "Size"): tuple,
-        ("collections", "OrderedDict"): dict,
-        **{("pathlib", name): lambda *parts: "/".join(parts) for name in ("Path", "PosixPath", "WindowsPath")},
-        **{("torch", name): name for name in (*NUMBERS, *OTHER_TYPES)},
-        **{("torch", f"{name}Storage"): name for name in ("Half", "BFloat16", "Float", "Double")},
-    }
-
     def find_class(self, module: str, name: str) -> object:
-        if (module, name) not in self.known:
+        if (module, name) not in KNOWN:
             raise DiagnosisError(
                 f"names {module}.{name}, which no distributed checkpoint needs; loading it could run any code, so it "
                 "is not read. Where it was made, convert it: python -m torch.distributed.checkpoint.format_utils "
                 "dcp_to_torch"
             )
-        return self.known[module, name]
+        return KNOWN[module, name]
 
     def persistent_load(self, pid: object) -> object:
         return pid

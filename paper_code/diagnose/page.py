@@ -228,7 +228,7 @@ dt, .note { color: var(--soft); } dd { margin: 0; font-variant-numeric: tabular-
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 caption { color: var(--soft); text-align: left; }
 th, td { padding: .15rem .7rem; text-align: right; border-bottom: 1px solid var(--line); overflow-wrap: normal; }
-th:first-child { text-align: left; overflow-wrap: anywhere; } th { font-weight: 600; }
+th:first-child { text-align: left; overflow-wrap: anywhere; min-width: 6rem; } th { font-weight: 600; }
 .chart { max-width: 40rem; } svg { width: 100%; height: auto; } svg text { fill: var(--soft); font-size: 11px; }
 polyline, .axis { fill: none; stroke: var(--line); } polyline { stroke-width: 2; }
 .learned { stroke: var(--learned); } .random { stroke: var(--soft); stroke-dasharray: 4 3; }
