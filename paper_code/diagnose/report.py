@@ -91,8 +91,8 @@ class Report:
             return [
                 "In the paper's experiments a larger embedding size gained little or nothing, and most dimensions of "
                 "the enlarged tables stayed nearly unused (Figures 1 and 2). Further embedding sets gained more, each "
-                "with an interaction of its own that has a non-linearity: multi-embedding (Section 5). The book tests it "
-                'in its chapters of Figures 7 to 9; its page "Measure your own model" has a recipe.',
+                "with an interaction of its own that has a non-linearity: multi-embedding (Section 5). The book tests "
+                'it in its chapters of Figures 7 to 9; its page "Measure your own model" has a recipe.',
                 "By its interaction-collapse law (Finding 1) a table of low information abundance constrains those of "
                 "the fields that it interacts with, so the lowest are where to look first.",
             ]
