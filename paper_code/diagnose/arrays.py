@@ -1,10 +1,12 @@
 """An array that is read block by block when it is measured, and the errors of those who read and measure."""
 
+import importlib
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 
@@ -16,6 +18,7 @@ NUMBERS_AT_ONCE = 1 << 18
 TYPES = (
     *("float16", "bfloat16", "float32", "float64", "longdouble", "float128"),
     *("float8_e4m3fn", "float8_e5m2", "float8_e4m3fnuz", "float8_e5m2fnuz"),
+    *("int8, scaled", "uint8, scaled"),
 )
 """What can be cast to float64."""
 
@@ -118,6 +121,10 @@ def stored(array: object) -> Stored:
         return Stored(array.shape, array.dtype.name, lambda index: sliced(array[index]), memory)
     import torch
 
+    if array.is_quantized:
+        from paper_code.diagnose.quantised import quantised_tensor
+
+        return quantised_tensor(array)
     dtype = str(array.dtype).removeprefix("torch.")
     if array.layout != torch.strided or array.is_meta:
         dtype = f"{'without values' if array.is_meta else array.layout} {dtype}"
@@ -140,10 +147,32 @@ def is_tensor(value: object) -> bool:
 
 
 def sliced(matrix, *shape: int, index: tuple[int, ...] = ()) -> Iterator:
-    """Blocks of the rows of whatever has a shape, or this one, and takes slices; index: of the axes before."""
-    rows, columns = shape or matrix.shape
+    """Blocks of the rows of whatever has a shape, or this one, and takes slices; index: of the axes before. A vector
+    is a matrix of one column."""
+    shape = shape or tuple(matrix.shape)
+    rows, columns = rows_and_columns(shape)
     step = block_rows(columns)
+    if len(shape) < 2:
+        return iter([matrix[:].reshape(rows, 1) if shape else matrix.reshape(1, 1)])
     return (matrix[(*index, slice(start, min(start + step, rows)))] for start in range(0, rows, step))
+
+
+def rows_and_columns(shape: tuple[int, ...]) -> tuple[int, int]:
+    """Of the last two axes; a vector is a matrix of one column, and so is a number."""
+    return (shape[-2], shape[-1]) if len(shape) > 1 else (math.prod(shape), 1)
+
+
+def from_bfloat16(bits: np.ndarray) -> np.ndarray:
+    """Numbers in float32 from the bits (uint16) of bfloat16."""
+    return (bits.astype(np.uint32) << 16).view(np.float32)
+
+
+def extra(package: str, name: str, what: str) -> ModuleType:
+    """An optional package; raises DiagnosisError that names the extra of this package that brings it."""
+    try:
+        return importlib.import_module(package)
+    except ImportError as error:
+        raise DiagnosisError(f"{what}, which needs {package}: pip install 'paper-code[{name}]' ({error})") from None
 
 
 def block_rows(columns: int) -> int:
@@ -194,8 +223,9 @@ def flattened(source: object, name: str, *stand_ins: type) -> Found:
 
 
 def is_array(value: object) -> bool:
-    """Whether NumPy takes it as an array of one axis or more: also a frame of pandas."""
-    return hasattr(value, "__array__") and getattr(value, "ndim", 0) > 0 and not is_tensor(value)
+    """Whether NumPy takes it as an array, and not as a number: also a frame of pandas."""
+    kept = getattr(value, "ndim", 0) > 0 or isinstance(value, np.ndarray)
+    return hasattr(value, "__array__") and kept and not is_tensor(value)
 
 
 def unique(name: str, names: Mapping[str, object]) -> str:

@@ -1,46 +1,25 @@
 """Find the embedding tables of a source, and measure how collapsed each is."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import groupby
-from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from tqdm import tqdm
 
-from paper_code.diagnose.arrays import DiagnosisError, Found, Stored, TableError, flattened, is_tensor, stored
+from paper_code.diagnose.arrays import DiagnosisError, Found, Stored, flattened, is_tensor, stored
 from paper_code.diagnose.choice import below, choose, matrices_of, positions_of, problem_of_shape
+from paper_code.diagnose.measures import TableMeasures
+from paper_code.diagnose.passes import Table, measure
+from paper_code.diagnose.quantised import with_scales
 from paper_code.diagnose.readers import read_source
-from paper_code.diagnose.report import LeftOut, Report, TableMeasures
-from paper_code.spectra import (
-    Matrix,
-    effective_rank_of,
-    energy_dimensions_of,
-    information_abundance_of,
-    random_information_abundance,
-    random_spectrum,
-    singular_values,
-    stable_rank_of,
-    streamed_triangle,
-)
+from paper_code.diagnose.report import LeftOut, Report
+from paper_code.diagnose.representations import measure_layers
 
 if TYPE_CHECKING:
-    import torch
     from torch import nn
-
-STANDS_OUT = 10
-"""A column is pointed at whose root mean square is so many times that of the next, and there are few such columns."""
-
-
-@dataclass(frozen=True)
-class Table:
-    """A matrix that was taken, with the names and sizes of its fields, if known."""
-
-    name: str
-    array: Stored
-    fields: dict[str, int] | None = None
 
 
 def diagnose(
@@ -51,6 +30,10 @@ def diagnose(
     key: str | None = None,
     columns: str | Sequence[str] | None = None,
     fields: Sequence[int] | Mapping[str, int] | None = None,
+    batch: object = None,
+    counts: "np.ndarray | Mapping[str, np.ndarray] | None" = None,
+    as_used: bool = False,
+    directions: bool = False,
     progress: bool = False,
 ) -> Report:
     """Find the embedding tables of a model, measure how collapsed each is, and say what that means.
@@ -69,6 +52,12 @@ def diagnose(
     columns: take these columns only: positions such as "0-7", or names or patterns of those of a Parquet file.
     fields: the sizes of the fields, by name or in order, that lie one below the other in a table with as many rows as
     they have together; each field is then measured by itself. A `MultiEmbedding` knows its own.
+    batch: what the module takes, a tensor or several; what each of its layers gives for it is then measured as well,
+    see `representations.measure_layers`. The module need not have a table.
+    counts: how often each row is read (rows,), of all tables with so many rows, or by the tables' names. Each is then
+    measured as it is used too, with its rows weighted by their counts.
+    as_used: measure the tables as they are used as well: centred, with rows of norm one, with shuffled columns.
+    directions: keep the directions that carry most of the energy, to compare them with others'.
     progress: show a bar of the numbers read, if the standard error is a terminal.
 
     A table that cannot be measured, as one with a number that is not finite, is among those left out, with the reason.
@@ -83,6 +72,8 @@ def diagnose(
 
     Example: `print(diagnose(model))`, `diagnose("model.pt").to_html()`.
     """
+    if batch is not None and not hasattr(source, "named_modules"):
+        raise TypeError(f"batch: expected a module as the source, found {type(source).__name__}")
     tables, exclude, columns = as_list(tables), as_list(exclude) or [], as_list(columns)
     name, found, layers = look_into(source, columns)
     if key is not None:
@@ -101,21 +92,25 @@ def diagnose(
         else:
             chosen.append(Table(matrix, array, layers.get(matrix)))
     left_out = stacks_together(left_out, found.arrays)
-    if not chosen:
+    if not chosen and batch is None:
         raise DiagnosisError(nothing_to_measure(name, left_out, found))
     chosen.sort(key=lambda table: list(matrices).index(table.name))
     if columns is not None:
         chosen = [replace(it, array=with_columns(it, columns)) for it in chosen]
     if fields is not None:
         chosen = with_fields(name, chosen, fields)
+    if counts is not None:
+        chosen = with_counts(name, chosen, counts)
     total = sum(table.array.shape[0] * table.array.shape[1] for table in chosen)
     with tqdm(total=total, unit=" numbers", unit_scale=True, disable=None if progress else True) as bar:
-        outcomes = [outcome for table in chosen for outcome in measure(name, table, bar)]
+        outcomes = [outcome for table in chosen for outcome in measure(name, table, bar, as_used, directions)]
     measured = tuple(outcome for outcome in outcomes if isinstance(outcome, TableMeasures))
     left_out = [outcome for outcome in outcomes if isinstance(outcome, LeftOut)] + left_out
-    if not measured:
+    if not measured and batch is None:
         raise DiagnosisError(nothing_to_measure(name, left_out, found))
-    return Report(name, found_by, measured, tuple(left_out), found.passed_over)
+    layers, no_layers = ([], []) if batch is None else measure_layers(source, batch)
+    found_by = found_by if measured else "no tables"
+    return Report(name, found_by, measured, (*left_out, *no_layers), found.passed_over, tuple(layers))
 
 
 def as_list(value: str | Sequence[str] | None) -> list[str] | None:
@@ -125,12 +120,12 @@ def as_list(value: str | Sequence[str] | None) -> list[str] | None:
 def look_into(source: object, columns: Sequence[str] | None) -> tuple[str, Found, dict[str, dict[str, int] | None]]:
     """The source's name, its arrays, and those that are the weights of embedding layers with the fields, if known."""
     if isinstance(source, str | Path):
-        return str(source), read_source(Path(source), columns), {}
+        return str(source), with_scales(read_source(Path(source), columns)), {}
     if hasattr(source, "named_modules"):
         arrays, layers = arrays_of_module(source)
         return type(source).__name__, Found(arrays), layers
     if isinstance(source, Mapping):
-        return "the mapping", flattened(source, "the mapping"), {}
+        return "the mapping", with_scales(flattened(source, "the mapping")), {}
     raise TypeError(
         f"expected a module, a mapping of names to matrices or a file's name, found {type(source).__name__}"
     )
@@ -218,144 +213,32 @@ def with_fields(source: str, tables: Sequence[Table], fields: Sequence[int] | Ma
     return [replace(it, fields=dict(fields)) if it.array.shape[0] == rows else it for it in tables]
 
 
-def measure(source: str, table: Table, bar: tqdm) -> Iterator[TableMeasures | LeftOut]:
-    """The measures of a table, or of each of its fields; of one that cannot be measured the reason.
-
-    Raises DiagnosisError if there are not as many rows as declared.
-    """
-    import torch
-
-    rows, columns = table.array.shape
-    fields = table.fields or {None: rows}
-    names, seen = list(fields), 0
-    try:
-        for number, pieces in groupby(pieces_of(table.array.blocks(()), list(fields.values())), key=itemgetter(0)):
-            if number == len(names):
-                seen = rows + 1
-                break
-            size, numbers = fields[names[number]], Numbers(pieces=(piece for _, piece in pieces), bar=bar)
-            triangle, problem = streamed_triangle(numbers), None
-            values = singular_values(triangle) if torch.isfinite(triangle).all() else np.array([np.inf])
-            seen += numbers.rows
-            if numbers.bad:
-                problem = (
-                    f"{numbers.bad:,} of {size * columns:,} numbers are not finite or are missing, the first in row "
-                    f"{numbers.first:,} (from 0); look into its training"
-                )
-            elif not np.isfinite(values).all():
-                problem = "its numbers are too large for float64; divide them by a constant"
-            if problem:
-                title = table.name if names[number] is None else f"{table.name}, {names[number]}"
-                yield LeftOut(title, (size, columns), problem)
-            elif numbers.rows == size:
-                warning = standing_out(triangle.numpy(), size, table.array.column_names)
-                yield measures_of(table, names[number], size, values, warning)
-    except TableError as error:
-        yield LeftOut(table.name, (rows, columns), str(error))
-        return
-    if seen != rows:
-        found = f"{seen:,}" if seen < rows else "more"
-        raise DiagnosisError(
-            f"{source}: table {table.name!r} declares {rows:,} rows, {found} were found; the file is damaged"
-        )
-
-
-@dataclass
-class Numbers:
-    """The blocks of a table in float64, with what is to be known of them once they were read.
-
-    bad: how many numbers are not finite, the first of them in this row; each is a zero in the blocks.
-    """
-
-    pieces: Iterator[Matrix]
-    bar: tqdm
-    rows: int = 0
-    bad: int = 0
-    first: int | None = None
-
-    def __iter__(self) -> "Iterator[torch.Tensor]":
-        import torch
-
-        for piece in self.pieces:
-            double = in_float64(piece)
-            if not torch.isfinite(double.sum()):
-                wrong = ~torch.isfinite(double)
-                if self.first is None and wrong.any():
-                    self.first = self.rows + int(wrong.any(dim=1).int().argmax())
-                self.bad += int(wrong.sum())
-                double = double.masked_fill(wrong, 0)
-            self.rows += len(piece)
-            self.bar.update(piece.shape[0] * piece.shape[1])
-            yield double
-
-
-def pieces_of(blocks: Iterator[Matrix], sizes: Sequence[int]) -> Iterator[tuple[int, Matrix]]:
-    """The blocks, cut where a field ends, with the number of the field; rows after the last have the next number."""
-    number, left = 0, sizes[0]
-    for block in blocks:
-        while len(block):
-            if not left:
-                number += 1
-                left = sizes[number] if number < len(sizes) else len(block)
-            piece, block = block[:left], block[left:]
-            left -= len(piece)
-            yield number, piece
-
-
-def in_float64(block: Matrix) -> "torch.Tensor":
-    import torch
-
-    if isinstance(block, torch.Tensor):
-        return block.to(torch.float64)
-    with np.errstate(invalid="ignore", over="ignore"):  # numbers that are not finite are counted
-        return torch.from_numpy(block.astype(np.float64))
-
-
-def measures_of(table: Table, field: str | None, rows: int, values: np.ndarray, warning: str | None) -> TableMeasures:
-    """The measures of singular values (min(rows, columns),), largest first."""
-    columns = table.array.shape[1]
-    random = random_spectrum(rows, columns)
-    random_abundance = random_information_abundance(rows, columns)
-    scaled = values / values[0] if values[0] else values
-    measured = {}
-    if values[0]:
-        abundance = information_abundance_of(scaled)
-        measured = {
-            "information_abundance": abundance,
-            "effective_rank": effective_rank_of(scaled),
-            "stable_rank": stable_rank_of(scaled),
-            "energy_dimensions": energy_dimensions_of(scaled),
-            "share_of_random": abundance / random_abundance,
-        }
-    return TableMeasures(
-        name=table.name,
-        field=field,
-        rows=rows,
-        columns=columns,
-        dtype=table.array.dtype,
-        random_information_abundance=random_abundance,
-        singular_values=tuple(values.tolist()),
-        random_singular_values=tuple(random.tolist()),
-        warning=warning,
-        **measured,
-    )
-
-
-def standing_out(triangle: np.ndarray, rows: int, names: Sequence[str] | None) -> str | None:
-    """The few columns whose scale is far above that of the others, in words, from the factor R of a QR decomposition,
-    whose columns have the norms of the matrix's."""
-    largest = abs(triangle).max()
-    if not largest:
-        return None
-    sizes = np.sqrt(((triangle / largest) ** 2).sum(axis=0)) * (largest / np.sqrt(rows))
-    order = np.argsort(-sizes)
-    for count in range(1, max(1, len(sizes) // 4) + 1):
-        least, next_to_it = sizes[order[count - 1]], sizes[order[count]]
-        if least and least >= STANDS_OUT * next_to_it:
-            which = ", ".join(names[i] if names else str(i) for i in sorted(order[:count])[:5])
-            subject = f"Column {which} stands" if count == 1 else f"{count} columns ({which}) stand"
-            return (
-                f"{subject} out: root mean square {least:.3g} or more, of each other column {next_to_it:.3g} or less. "
-                "What is no part of the vectors can be left out with columns (--columns)."
+def with_counts(source: str, tables: Sequence[Table], counts: "np.ndarray | Mapping[str, np.ndarray]") -> list[Table]:
+    """The tables, those that the counts are of with them."""
+    of_names = counts if isinstance(counts, Mapping) else {"counts": counts}
+    for name, numbers in of_names.items():
+        if problem := problem_of_counts(np.asarray(numbers)):
+            raise DiagnosisError(f"counts (--counts): {name}: {problem}; expected a number of reads for each row")
+    there = ", ".join(f"{table.array.shape[0]:,} ({table.name})" for table in tables[:8])
+    if not isinstance(counts, Mapping):
+        counts = np.asarray(counts)
+        if all(table.array.shape[0] != len(counts) for table in tables):
+            raise DiagnosisError(f"{source}: {len(counts):,} counts (--counts), the tables have as many rows: {there}")
+        return [replace(it, counts=counts) if it.array.shape[0] == len(counts) else it for it in tables]
+    rows = {table.name: table.array.shape[0] for table in tables}
+    for name, numbers in counts.items():
+        if rows.get(name) != len(numbers):
+            raise DiagnosisError(
+                f"{source}: counts (--counts) of {name!r}, {len(numbers):,} of them; expected those of the tables "
+                f"measured, one for each row: {there}"
             )
+    return [replace(it, counts=np.asarray(counts[it.name])) if it.name in counts else it for it in tables]
+
+
+def problem_of_counts(numbers: np.ndarray) -> str | None:
+    """Why an array cannot be numbers of reads, or None."""
+    if numbers.ndim != 1 or numbers.dtype.kind not in "iuf" or not len(numbers):
+        return f"found {numbers.dtype} of shape {numbers.shape}"
+    if not np.isfinite(numbers).all() or numbers.min() < 0 or not numbers.max():
+        return f"found numbers from {numbers.min()} to {numbers.max()}"
     return None

@@ -23,9 +23,13 @@ from paper_code.diagnose.arrays import (
     Stored,
     block_rows,
     check_unpacked_size,
+    rows_and_columns,
     sliced,
 )
 from paper_code.diagnose.checkpoint import LEGACY_MAGIC, read_checkpoint
+from paper_code.diagnose.distributed import METADATA, read_distributed
+from paper_code.diagnose.hdf5 import KERAS_WEIGHTS, read_hdf5
+from paper_code.diagnose.onnx_models import read_onnx
 from paper_code.diagnose.parquet import read_parquet
 from paper_code.spectra import Matrix
 
@@ -35,13 +39,24 @@ READ_AT_ONCE = 1 << 30
 SAFETENSORS_TYPES = {
     **{"F16": "float16", "BF16": "bfloat16", "F32": "float32", "F64": "float64"},
     **{"F8_E4M3": "float8_e4m3fn", "F8_E5M2": "float8_e5m2"},
+    **{"I8": "int8", "U8": "uint8"},
     **{"F8_E4M3FNUZ": "float8_e4m3fnuz", "F8_E5M2FNUZ": "float8_e5m2fnuz"},
 }
+
+MAGIC = [
+    (LEGACY_MAGIC, "checkpoint"),
+    (b"\x93NUMPY", "NumPy array"),
+    (b"PAR1", "Parquet"),
+    (b"\x89HDF\r\n\x1a\n", "HDF5"),
+]
+"""How files of a kind begin."""
+
+ONNX = re.compile(rb"\x08[\x01-\x1e](\x12[\x00-\x40]|\x1a[\x00-\x40]\w|\x3a)")
+"""How ONNX models begin: the version of the format, and the name of the producer, its version or the graph."""
 
 SAVE = "and save its tables as .npy, .npz or .safetensors"
 
 FOREIGN = [
-    (0, b"\x89HDF5\r\n\x1a\n", "an HDF5 file, as Keras and h5py write", f"load it with h5py {SAVE}"),
     (0, b"GGUF", "a GGUF file of llama.cpp", "take the model that it was made from"),
     (0, b"ARROW1", "an Arrow or Feather file", "write its table with pyarrow.parquet.write_table"),
     (0, b"\x1f\x8b", "compressed with gzip", "unpack it"),
@@ -71,6 +86,11 @@ def read_source(path: Path, columns: Sequence[str] | None = None) -> Found:
     with errors_named(path, kind), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of an old or unusual form that can be read all the same
         found = READERS[kind](path, columns) if kind == "Parquet" else READERS[kind](path)
+    return with_errors_named(found, path, kind)
+
+
+def with_errors_named(found: Found, path: Path, kind: str) -> Found:
+    """The arrays, with the file's name in what is raised when they are read."""
     arrays = {
         name: replace(array, blocks=lambda index, array=array: read_blocks(path, kind, array, index))
         for name, array in found.arrays.items()
@@ -110,17 +130,30 @@ def recognised(path: Path) -> str:
         raise DiagnosisError(f"{path}: the file is empty")
     if head.startswith(b"PK"):
         return kind_of_archive(path)
-    for magic, kind in ((LEGACY_MAGIC, "checkpoint"), (b"\x93NUMPY", "NumPy array"), (b"PAR1", "Parquet")):
+    for magic, kind in MAGIC:
         if head.startswith(magic):
             return kind
     if head[5:9] == b"\0\0\0{":  # the length of the header, and the header
         return "safetensors"
     if head.lstrip()[:1] == b"{" and b'"weight_map"' in head:
         return "index of shards"
+    if ONNX.match(head):
+        return "ONNX"
     what, advice = foreign(head, tail)
     raise DiagnosisError(
-        f"{path}: is {what}; expected a checkpoint of PyTorch, or a safetensors, NumPy or Parquet file. To do: {advice}"
+        f"{path}: is {what}; expected a checkpoint of PyTorch, or a safetensors, NumPy, Parquet, HDF5 or ONNX file. To "
+        f"do: {advice}"
     )
+
+
+def is_readable(path: Path) -> bool:
+    """Whether a file, or one in a folder, is of a kind that is read."""
+    if path.is_dir():
+        return (path / METADATA).is_file() or any(is_readable(it) for it in path.iterdir() if it.is_file())
+    try:
+        return bool(recognised(path))
+    except (DiagnosisError, zipfile.BadZipFile):
+        return False
 
 
 def kind_of_archive(path: Path) -> str:
@@ -130,8 +163,8 @@ def kind_of_archive(path: Path) -> str:
         return "checkpoint"
     if any(name.endswith(".npy") for name in names):
         return "NumPy archive"
-    if "model.weights.h5" in names:
-        raise DiagnosisError(f"{path}: is a Keras model; load it with Keras {SAVE}")
+    if KERAS_WEIGHTS in names:
+        return "HDF5"
     first = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
     raise DiagnosisError(f"{path}: is a zip archive of {len(names)} files ({first}); unpack it")
 
@@ -163,8 +196,6 @@ def foreign(head: bytes, tail: bytes) -> tuple[str, str]:
         return f"word2vec's binary form of {vectors}", f"load it with gensim's KeyedVectors {SAVE}"
     if re.match(rb"\x80[\x02-\x05]", head):
         return "a Python pickle, whose loading could run any code", f"load it where it was made {SAVE}"
-    if re.match(rb"\x08[\x01-\x14]\x12[\x01-\x40]\w", head):
-        return "an ONNX model", "take the model that it was made from"
     return f"of no known kind (it begins with {head[:8].hex(' ')})", f"see whether it is damaged, or load it {SAVE}"
 
 
@@ -186,6 +217,8 @@ def is_number(word: bytes) -> bool:
 
 def read_folder(folder: Path, columns: Sequence[str] | None) -> Found:
     """The weights in a folder: all shards of an index, or else the files of the first kind that there is any of."""
+    if (folder / METADATA).is_file():
+        return read_distributed_folder(folder)
     files = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
     kinds = {}
     for path in files:
@@ -204,11 +237,15 @@ def read_folder(folder: Path, columns: Sequence[str] | None) -> Found:
         more = tuple(PassedOver(name, "another file of the folder") for name in sorted(others))
         return replace(found, passed_over=found.passed_over + more)
     there = ", ".join(path.name for path in files[:8]) or "none"
-    hint = "; convert it with python -m torch.distributed.checkpoint.format_utils dcp_to_torch"
     raise DiagnosisError(
-        f"{folder}: a folder without a file that can be read; found {there}"
-        + (hint if (folder / ".metadata").exists() else "; name the file of the weights")
+        f"{folder}: a folder without a file that can be read; found {there}; name the file of the weights"
     )
+
+
+def read_distributed_folder(folder: Path) -> Found:
+    kind = "a distributed checkpoint of PyTorch"
+    with errors_named(folder, kind):
+        return with_errors_named(read_distributed(folder), folder, kind)
 
 
 def joined(paths: Sequence[Path], columns: Sequence[str] | None = None) -> Found:
@@ -285,7 +322,7 @@ def read_npy(path: Path) -> Found:
         if not array.flags.c_contiguous:
             yield from sliced(matrix)
             return
-        rows, columns = matrix.shape
+        rows, columns = rows_and_columns(matrix.shape)
         before = int(np.ravel_multi_index(index, array.shape[:-2])) if index else 0
         with open(path, "rb") as file:  # mapped pages would count as memory
             file.seek(array.offset + before * matrix.nbytes)
@@ -309,7 +346,7 @@ def read_npz(path: Path) -> Found:
                 with np.load(path, allow_pickle=False) as arrays:
                     yield from sliced(arrays[member.filename][index])
                 return
-            rows, columns = shape[-2:]
+            rows, columns = rows_and_columns(shape)
             before = int(np.ravel_multi_index(index, shape[:-2])) if index else 0
             with zipfile.ZipFile(path) as archive, archive.open(member) as file:
                 file.seek(member.file_size - (math.prod(shape) - before * rows * columns) * dtype.itemsize)
@@ -353,5 +390,7 @@ READERS = {
     "NumPy archive": read_npz,
     "NumPy array": read_npy,
     "Parquet": read_parquet,
+    "HDF5": read_hdf5,
+    "ONNX": read_onnx,
 }
 """What a file is -> what reads it; of a folder those of the first kind are read that there is any of."""

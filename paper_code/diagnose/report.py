@@ -1,91 +1,25 @@
-"""What was measured, as text for a terminal, as JSON and as one HTML file, with a reading in plain words."""
+"""What was measured, as text for a terminal and as JSON, with a reading in plain words."""
 
 import json
-from dataclasses import asdict, dataclass
-from html import escape
+from dataclasses import asdict, dataclass, replace
 from textwrap import fill
 
-import numpy as np
-import pandas as pd
-
 from paper_code.diagnose.arrays import PassedOver, printable
+from paper_code.diagnose.measures import COLLAPSED_BELOW, LayerMeasures, TableMeasures
+from paper_code.diagnose.text import aligned, counted, interval_of, rounded, shortened
 
-COLLAPSED_BELOW = 0.5
-"""Share of random below which a table is called collapsed: the bound of the ledger's claim "embedding-collapse"."""
-
-LONGEST_NAME, MOST_LEFT_OUT = 48, 20
-"""What the text for a terminal shows of a name, and of what was left out."""
-
-PLOT = {"width": 320, "height": 150, "left": 44, "bottom": 26, "decades": 6}
-
-
-@dataclass(frozen=True)
-class TableMeasures:
-    """The measures of one table, or of one field of a table.
-
-    singular_values: (min(rows, columns),), largest first.
-    random_singular_values, random_information_abundance: `random_spectrum` of the same shape, and that of it.
-    energy_dimensions: how many dimensions carry 99 % of the energy, the sum of the squared singular values.
-    warning: what to look at before believing the measures, a sentence or two, or None.
-    The measures are None if all numbers are zero.
-    """
-
-    name: str
-    field: str | None
-    rows: int
-    columns: int
-    dtype: str
-    random_information_abundance: float
-    singular_values: tuple[float, ...]
-    random_singular_values: tuple[float, ...]
-    information_abundance: float | None = None
-    share_of_random: float | None = None
-    effective_rank: float | None = None
-    stable_rank: float | None = None
-    energy_dimensions: int | None = None
-    warning: str | None = None
-
-    @property
-    def verdict(self) -> str:
-        """collapsed, not collapsed, too few rows (fewer than columns), or all zeros."""
-        if self.share_of_random is None:
-            return "all zeros"
-        if self.rows < self.columns:
-            return "too few rows"
-        return "collapsed" if self.share_of_random < COLLAPSED_BELOW else "not collapsed"
-
-    @property
-    def title(self) -> str:
-        """The name, with the field's if it is one of several, as it can be shown."""
-        return printable(self.name if self.field is None else f"{self.name}, {self.field}")
-
-    def reading(self) -> str:
-        """What the numbers say, in a sentence or two."""
-        if self.share_of_random is None:
-            return "All numbers are zero, so there is nothing to measure."
-        most = min(self.rows, self.columns)
-        sentence = (
-            f"{self.energy_dimensions} of {most} dimensions carry 99 % of the energy. The information abundance is "
-            f"{self.information_abundance:.2f}, {self.share_of_random:.2f} of that of random matrices of this shape."
-        )
-        return (
-            sentence
-            + {
-                "collapsed": f" This table is collapsed: the share is below {COLLAPSED_BELOW}.",
-                "not collapsed": f" This table is not collapsed: the share is {COLLAPSED_BELOW} or more.",
-                "too few rows": " There are fewer rows than columns, too few to tell.",
-            }[self.verdict]
-            + (f" {printable(self.warning)}" if self.warning else "")
-        )
+MOST_LEFT_OUT = 20
+"""What the text for a terminal shows of what was left out."""
 
 
 @dataclass(frozen=True)
 class LeftOut:
-    """A matrix that was not measured, and why."""
+    """A matrix that was not measured, and why. faulty: it was taken as a table, but its numbers cannot be measured."""
 
     name: str
     shape: tuple[int, ...]
     reason: str
+    faulty: bool = False
 
 
 @dataclass(frozen=True)
@@ -93,7 +27,8 @@ class Report:
     """The embedding tables of a model, measured; `str` of it is the text for a terminal.
 
     source: what was given. found_by: the rule by which the tables were taken. left_out: what has two axes or more and
-    was not measured. not_looked_into: parts of the source, such as other files of a folder.
+    was not measured. not_looked_into: parts of the source, such as other files of a folder. layers: what the layers
+    give for a batch, in the order in which they ran, if there was one.
     """
 
     source: str
@@ -101,11 +36,21 @@ class Report:
     tables: tuple[TableMeasures, ...]
     left_out: tuple[LeftOut, ...]
     not_looked_into: tuple[PassedOver, ...] = ()
+    layers: tuple[LayerMeasures, ...] = ()
 
     def reading(self) -> list[str]:
-        """What the tables say together, and what the paper would suggest, a sentence or more each."""
+        """What the tables say together, what the paper would suggest, and what that does not tell, a sentence or more
+        each."""
+        return [*self.answer(), *self.next_steps(), *self.limits()]
+
+    def judged(self) -> list[TableMeasures]:
+        """The tables that have a verdict, the most collapsed first."""
         judged = [table for table in self.tables if table.verdict in ("collapsed", "not collapsed")]
-        collapsed = sorted((t for t in judged if t.verdict == "collapsed"), key=lambda table: table.share_of_random)
+        return sorted(judged, key=lambda table: table.share_of_random)
+
+    def answer(self) -> list[str]:
+        judged = self.judged()
+        collapsed = [table for table in judged if table.verdict == "collapsed"]
         unjudged = len(self.tables) - len(judged)
         lines = [f"Look at {table.title}. {printable(table.warning)}" for table in self.tables if table.warning]
         if judged:
@@ -121,44 +66,55 @@ class Report:
         if collapsed:
             few = ", ".join(f"{it.title} ({it.energy_dimensions} of {it.columns})" for it in collapsed[:5])
             more = f" and {len(collapsed) - 5} more" if len(collapsed) > 5 else ""
-            lines += [
-                f"The most collapsed, with the dimensions that carry 99 % of the energy: {few}{more}.",
+            lines.append(f"The most collapsed, with the dimensions that carry 99 % of the energy: {few}{more}.")
+        by_mean = [
+            it.title
+            for it in collapsed
+            if "centred" in it.as_used and (it.as_used["centred"].share_of_random or 0) >= COLLAPSED_BELOW
+        ]
+        if by_mean:
+            lines.append(
+                f"Collapsed by what their rows have in common alone, and not when centred: {', '.join(by_mean[:8])}."
+            )
+        few_samples = [it for it in self.layers if it.rows < it.columns]
+        if few_samples:
+            lines.append(
+                f"The batch has fewer samples than {len(few_samples)} of {len(self.layers)} layers have features, so "
+                "that the samples bound the rank there; give a larger batch."
+            )
+        return lines
+
+    def next_steps(self) -> list[str]:
+        """What the paper suggests, and the evidence for it."""
+        judged = self.judged()
+        if any(table.verdict == "collapsed" for table in judged):
+            return [
                 "In the paper's experiments a larger embedding size gained little or nothing, and most dimensions of "
                 "the enlarged tables stayed nearly unused (Figures 1 and 2). Further embedding sets gained more, each "
-                "with an interaction of its own that has a non-linearity: multi-embedding (Section 5).",
+                "with an interaction of its own that has a non-linearity: multi-embedding (Section 5). The book tests "
+                'it in its chapters of Figures 7 to 9; its page "Measure your own model" has a recipe.',
                 "By its interaction-collapse law (Finding 1) a table of low information abundance constrains those of "
                 "the fields that it interacts with, so the lowest are where to look first.",
             ]
-        elif judged:
-            lines.append(
-                "By this measure nothing keeps the dimensions from being used. That alone does not make a model scale: "
-                "the paper's less collapsed models whose interaction was suppressed overfitted (Finding 2)."
-            )
-        lines.append(
+        return [
+            "By this measure nothing keeps the dimensions from being used. That alone does not make a model scale: "
+            "the paper's less collapsed models whose interaction was suppressed overfitted (Finding 2)."
+        ] * bool(judged)
+
+    def limits(self) -> list[str]:
+        return [
             "These are associations seen in the paper's experiments. They do not say how good this model's predictions "
             "are: only training it at other sizes can."
-        )
-        return lines
+        ]
 
     def __str__(self) -> str:
-        rows = [
-            {
-                "table": shortened(table.title),
-                "rows": f"{table.rows:,}",
-                "columns": table.columns,
-                "abundance": rounded(table.information_abundance),
-                "random": rounded(table.random_information_abundance),
-                "share": rounded(table.share_of_random),
-                "effective rank": rounded(table.effective_rank),
-                "99 % energy": "-" if table.energy_dimensions is None else str(table.energy_dimensions),
-                "verdict": table.verdict,
-            }
-            for table in self.tables
-        ]
-        text = (
-            f"{printable(self.source)}: {printable(self.found_by)}\n\n{pd.DataFrame(rows).to_string(index=False)}\n\n"
-        )
-        text += "\n".join(fill(line, 100) for line in self.reading())
+        text = f"{printable(self.source)}: {printable(self.found_by)}\n\n"
+        parts = [aligned([row_of(table) for table in self.tables])] if self.tables else []
+        if used := [used_row(table) for table in self.tables if table.as_used]:
+            parts.append(f"Share of random, as the tables are used:\n{aligned(used)}")
+        if self.layers:
+            parts.append(f"What the layers give for the batch:\n{aligned([layer_row(it) for it in self.layers])}")
+        text += "\n\n".join([*parts, "\n".join(fill(line, 100) for line in self.reading())])
         for title, lines in self.lists().items():
             more = len(lines) - MOST_LEFT_OUT
             shown = lines[:MOST_LEFT_OUT] + [f"and {more} more"] * (more > 0)
@@ -174,142 +130,77 @@ class Report:
         return {title: lines for title, lines in lists.items() if lines}
 
     def to_json(self) -> str:
-        """The report as JSON; all numbers are finite.
+        """`values` as JSON; all numbers are finite."""
+        return json.dumps(self.values(), allow_nan=False)
 
-        Keys: format (2), source, found_by, collapsed_below, energy_share, reading (a list of sentences), tables,
-        left_out and not_looked_into. A table has the attributes of `TableMeasures` (field, warning and the measures may
-        be null) with verdict and reading; what was left out has name, shape and reason, what was not looked into name
-        and reason.
+    def values(self) -> dict[str, object]:
+        """The report as plain mappings and lists.
+
+        Keys: format (3), source, found_by, collapsed_below, energy_share, reading (a list of sentences), tables,
+        layers, left_out and not_looked_into. A table has the attributes of `TableMeasures` but for its directions
+        (field, warning and the measures may be null) with verdict and reading; what was left out has name, shape,
+        reason and faulty, a layer the attributes of `LayerMeasures`, what was not looked into name and reason.
         """
-        values = {
-            "format": 2,
+        return {
+            "format": 3,
             "source": self.source,
             "found_by": self.found_by,
             "collapsed_below": COLLAPSED_BELOW,
             "energy_share": 0.99,
             "reading": self.reading(),
-            "tables": [asdict(it) | {"verdict": it.verdict, "reading": it.reading()} for it in self.tables],
+            "tables": [values_of(it) for it in self.tables],
+            "layers": [asdict(it) for it in self.layers],
             "left_out": [asdict(it) for it in self.left_out],
             "not_looked_into": [asdict(it) for it in self.not_looked_into],
         }
-        return json.dumps(values, allow_nan=False)
 
     def to_html(self) -> str:
-        """The report as one page that needs nothing else: no scripts, no other files; light and dark."""
-        cards = "\n".join(card(table) for table in self.tables)
-        reading = "".join(f"<p>{escape(line)}</p>" for line in self.reading())
-        others = "\n".join(
-            f"<h2>{title}</h2>\n<ul>{''.join(f'<li>{escape(line)}</li>' for line in lines)}</ul>"
-            for title, lines in self.lists().items()
-        )
-        return PAGE.format(
-            title=f"Embedding tables of {escape(printable(self.source))}",
-            found_by=escape(printable(self.found_by)),
-            style=STYLE,
-            reading=reading,
-            cards=cards,
-            others=others,
-        )
+        """The report as one page that needs nothing else: no scripts, no other files; light, dark and in print."""
+        from paper_code.diagnose.page import report_page
+
+        return report_page(self)
 
 
-def shortened(text: str) -> str:
-    return text if len(text) <= LONGEST_NAME else "..." + text[3 - LONGEST_NAME :]
-
-
-def rounded(value: float | None) -> str:
-    return "-" if value is None else f"{value:.2f}"
-
-
-def card(table: TableMeasures) -> str:
-    """A table's part of the page: name, verdict, numbers, spectrum and reading."""
-    facts = {
-        "shape": f"{table.rows:,} &times; {table.columns:,}, {escape(table.dtype)}",
-        "information abundance": rounded(table.information_abundance),
-        "random, same shape": rounded(table.random_information_abundance),
-        "share of random": rounded(table.share_of_random),
+def row_of(table: TableMeasures) -> dict[str, str]:
+    """Of the table on a terminal."""
+    return {
+        "table": shortened(table.title),
+        "rows": f"{table.rows:,}",
+        "columns": str(table.columns),
+        "abundance": rounded(table.information_abundance),
+        "random": rounded(table.random_information_abundance),
+        "share": rounded(table.share_of_random),
+        "95 % of random": interval_of(table),
         "effective rank": rounded(table.effective_rank),
-        "dimensions with 99 % of the energy": "-" if table.energy_dimensions is None else table.energy_dimensions,
+        "99 % energy": counted(table.energy_dimensions),
+        "above noise": counted(table.above_noise),
+        "verdict": table.verdict,
     }
-    listed = "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in facts.items())
-    kind = table.verdict.replace(" ", "-")
-    return (
-        f'<section class="{kind}"><h3>{escape(table.title)}</h3><p class="verdict">{table.verdict}</p>'
-        f"<dl>{listed}</dl>{spectrum_svg(table)}<p>{escape(table.reading())}</p></section>"
-    )
 
 
-def spectrum_svg(table: TableMeasures) -> str:
-    """The singular values over the largest, on a logarithmic scale, beside those of random matrices."""
-    if not table.singular_values[0]:
-        return ""
-    width, height, left, bottom, decades = PLOT.values()
-    most = len(table.singular_values)
-    kept = np.unique(np.linspace(0, most - 1, min(most, 200)).astype(int))
-
-    def line(values: np.ndarray, kind: str) -> str:
-        logs = np.log10(np.maximum(values[kept] / values[0], 10.0**-decades))
-        x = left + (width - left - 8) * kept / max(most - 1, 1)
-        y = 8 + (height - bottom - 8) * -logs / decades
-        points = " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(x, y, strict=True))
-        return f'<polyline class="{kind}" points="{points}"/>'
-
-    ticks = "".join(
-        f'<text x="{left - 6}" y="{12 + (height - bottom - 8) * decade / decades:.1f}" text-anchor="end">'
-        f"{1 if not decade else f'1e-{decade}'}</text>"
-        for decade in range(0, decades + 1, 2)
-    )
-    smallest, random = table.singular_values[-1] / table.singular_values[0], table.random_singular_values[-1]
-    label = f"Singular values over the largest, from 1 to {smallest:.1e}; of random matrices from 1 to {random:.1e}."
-    lines = line(np.array(table.random_singular_values), "random") + line(np.array(table.singular_values), "learned")
-    base, right = height - 8, width - 8
-    return (
-        f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="{label}"><title>{label}</title>'
-        f'<path class="axis" d="M{left},8V{height - bottom}H{right}"/>{ticks}<text x="{left}" y="{base}">1</text>'
-        f'<text x="{(left + width) // 2}" y="{base}" text-anchor="middle">singular value</text>'
-        f'<text x="{right}" y="{base}" text-anchor="end">{most}</text>{lines}</svg>'
-    )
+def used_row(table: TableMeasures) -> dict[str, str]:
+    row = {"table": shortened(table.title), "as stored": rounded(table.share_of_random)}
+    for view in ("centred", "row_normalised", "weighted", "shuffled"):
+        found = table.as_used.get(view)
+        row[view.replace("_", "-")] = rounded(found and found.share_of_random)
+    return row
 
 
-STYLE = """
-:root { color-scheme: light dark; --back: #fff; --text: #1c1c1c; --soft: #595959; --line: #c9c9c9; --learned: #0b5cad;
-  --bad: #a3260b; }
-@media (prefers-color-scheme: dark) { :root { --back: #16181b; --text: #e8e8e8; --soft: #b0b0b0; --line: #4a4a4a;
-  --learned: #79b8ff; --bad: #ff9d85; } }
-body { background: var(--back); color: var(--text); font: 16px/1.5 system-ui, sans-serif; margin: 0 auto; padding: 1rem;
-  max-width: 72rem; overflow-wrap: anywhere; }
-.tables { display: grid; gap: 1rem; grid-template-columns: repeat(auto-fill, minmax(min(20rem, 100%), 1fr)); }
-section { border: 1px solid var(--line); border-radius: .4rem; padding: .8rem; }
-h1 { font-size: 1.4rem; } h2 { font-size: 1.15rem; } h3 { font-size: 1rem; margin: 0; }
-.verdict { margin: 0; font-weight: 600; } .collapsed .verdict { color: var(--bad); }
-dl { margin: .5rem 0; } dl div { display: flex; justify-content: space-between; gap: 1rem; }
-dt, .note { color: var(--soft); } dd { margin: 0; font-variant-numeric: tabular-nums; text-align: right; }
-svg { width: 100%; height: auto; } svg text { fill: var(--soft); font-size: 11px; }
-polyline, .axis { fill: none; stroke: var(--line); } polyline { stroke-width: 2; }
-.learned { stroke: var(--learned); } .random { stroke: var(--soft); stroke-dasharray: 4 3; }
-"""
+def layer_row(layer: LayerMeasures) -> dict[str, str]:
+    return {
+        "layer": shortened(layer.title),
+        "kind": layer.kind,
+        "samples": f"{layer.rows:,}",
+        "features": str(layer.columns),
+        "effective rank": rounded(layer.effective_rank),
+        "abundance": rounded(layer.information_abundance),
+        "share": rounded(layer.share_of_random),
+        "stable rank": rounded(layer.stable_rank),
+        "alpha": rounded(layer.alpha),
+    }
 
-PAGE = """<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
-<title>{title}</title>
-<style>{style}</style>
-</head>
-<body>
-<main>
-<h1>{title}</h1>
-<p>Taken were {found_by}.</p>
-<h2>Reading</h2>
-{reading}
-<h2>Tables</h2>
-<p class="note">Spectra: the singular values over the largest, solid; of random matrices of the same shape, dashed.</p>
-<div class="tables">
-{cards}
-</div>
-{others}
-</main>
-</body>
-</html>
-"""
+
+def values_of(table: TableMeasures) -> dict[str, object]:
+    values = asdict(replace(table, directions=None)) | {"verdict": table.verdict, "reading": table.reading()}
+    del values["directions"]
+    return values

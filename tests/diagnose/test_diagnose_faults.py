@@ -425,13 +425,11 @@ FOREIGN: list[tuple[str, Callable | bytes, str]] = [
     ("glove.txt", b"the 0.4 0.2 -1e-3\nof 1 2 3\n", "a word and its vector a line, as GloVe's"),
     ("t.npy", b"1.5,2\n3,4\n", "is text, a row of numbers a line"),
     ("t.csv", b"id,d0,d1\n1,2,3\n", "is text; expected"),
-    ("model.h5", b"\x89HDF5\r\n\x1a\n" + bytes(50), "is an HDF5 file"),
     ("model.gguf", b"GGUF" + bytes(50), "is a GGUF file"),
     ("a.feather", b"ARROW1" + bytes(50), "is an Arrow or Feather file"),
     ("model.pt.gz", b"\x1f\x8b\x08" + bytes(50), "is compressed with gzip; expected"),
     ("model.tar", bytes(257) + b"ustar" + bytes(250), "is a tar archive"),
     ("model.bin", b"\xba\x16\x4f\x2f" + bytes(50), "is a model of fastText"),
-    ("model.onnx", b"\x08\x07\x12\x07pytorch" + bytes(range(128)), "is an ONNX model"),
     ("model.safetensors", b"version https://git-lfs.github.com/spec/v1\noid sha256:1\n", "is a pointer of Git LFS"),
     ("model.pt", b"<!DOCTYPE html><html>404</html>", "is a page of HTML or XML"),
     ("config.json", b'{"hidden_size": 8}', "is JSON"),
@@ -439,7 +437,6 @@ FOREIGN: list[tuple[str, Callable | bytes, str]] = [
     ("m.index", bytes(40) + b"\x57\xfb\x80\x8b\x24\x75\x47\xdb", "is the index of a checkpoint of TensorFlow"),
     ("a", bytes(range(128, 255)), "is of no known kind (it begins with 80 81"),
     ("script.pt", torchscript, "is a TorchScript archive"),
-    ("m.keras", lambda path: zipped(path, "config.json", "model.weights.h5"), "is a Keras model"),
     ("all.zip", lambda path: zipped(path, "a.pt", "b.pt"), "is a zip archive of 2 files (a.pt, b.pt); unpack it"),
 ]
 
@@ -681,7 +678,7 @@ def test_a_page_that_cannot_be_written_is_refused_before_anything_is_measured(
 ):
     np.save(tmp_path / "a.npy", array(30, 4))
     before = (tmp_path / "a.npy").read_bytes()
-    monkeypatch.setattr("paper_code.diagnose.diagnose", lambda *_, **__: pytest.fail("measured"))
+    monkeypatch.setattr("paper_code.diagnose.command.diagnose", lambda *_, **__: pytest.fail("measured"))
     monkeypatch.chdir(tmp_path)
     status, _, message = command("a.npy", "--html", page)
     assert status == 1
