@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
-from tests.test_diagnose import gaussian, matrix_of_spectrum
 
-from paper_code.book import BOOK_FOLDER
+from paper_code.book.build import BOOK_FOLDER
 from paper_code.diagnose import DiagnosisError, diagnose
 from tests.book.test_browser import browser  # noqa: F401, a fixture
+from tests.diagnose.test_diagnose import gaussian, matrix_of_spectrum
 
 FADING = np.geomspace(1, 1e-3, 16)
 MATRIX = matrix_of_spectrum(FADING, 3000).astype(np.float32)

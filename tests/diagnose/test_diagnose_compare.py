@@ -6,11 +6,11 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 import torch
-from tests.test_diagnose import HOSTILE, Elements, gaussian, matrix_of_spectrum
 
 from paper_code import cli
 from paper_code.diagnose import DiagnosisError, compare, diagnose
 from paper_code.diagnose.conditions import check, fail_below, fail_if, to_junit
+from tests.diagnose.test_diagnose import HOSTILE, Elements, gaussian, matrix_of_spectrum
 
 FLAT, FADING = [1.0] * 8, list(np.geomspace(1, 1e-3, 8))
 

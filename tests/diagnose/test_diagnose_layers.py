@@ -8,12 +8,12 @@ from types import ModuleType
 import numpy as np
 import pytest
 import torch
-from tests.test_diagnose import gaussian, matrix_of_spectrum
 from torch import nn
 
 from paper_code import cli
 from paper_code.diagnose import DiagnosisError, diagnose
 from paper_code.models import build_model
+from tests.diagnose.test_diagnose import gaussian, matrix_of_spectrum
 
 
 def layer_names(report) -> list[str]:

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
-from tests.test_diagnose import Harmful, gaussian, only
 
 from paper_code.diagnose import DiagnosisError, diagnose
+from tests.diagnose.test_diagnose import Harmful, gaussian, only
 
 MATRIX = gaussian(300, 8).astype(np.float32) * np.geomspace(1, 0.01, 8, dtype=np.float32)
 

@@ -4,7 +4,6 @@ import json
 
 import numpy as np
 import pytest
-from tests.test_diagnose import gaussian, only
 
 from paper_code.diagnose import DiagnosisError, diagnose
 from paper_code.diagnose.measures import (
@@ -17,6 +16,7 @@ from paper_code.diagnose.measures import (
     subspace_overlap,
 )
 from paper_code.diagnose.views import random_normalised, random_weighted
+from tests.diagnose.test_diagnose import gaussian, only
 
 
 def abundance(matrix: np.ndarray) -> float:

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from paper_code.book import BOOK_FOLDER
+from paper_code.book.build import BOOK_FOLDER
 from paper_code.diagnose import diagnose
 from paper_code.models import MultiEmbedding
 
