@@ -59,7 +59,7 @@ def test_a_module_imports_rooms_that_come_before_its_own(name):
 
 def test_a_command_imports_what_it_needs_when_it_runs():
     """But for configs, which name the options."""
-    heavy = {"diagnose", "chapters", "book", "toy"}
+    heavy = {"chapters", "book", "toy"}
     assert not {
         other for name in MODULES if room(name) == "commands" for other in imported(name) if room(other) in heavy
     }

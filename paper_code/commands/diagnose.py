@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from paper_code.commands.options import add_command, add_data_dir, add_json, sizes
+from paper_code.commands.options import add_command, add_data_dir, add_json, number, sizes, whole
 from paper_code.diagnose.arguments import EXAMPLE, add_arguments
 
 if TYPE_CHECKING:  # it needs PyTorch
@@ -16,7 +16,7 @@ if TYPE_CHECKING:  # it needs PyTorch
 
 def add(commands, name: str, summary: str) -> None:
     parser = add_command(commands, name, run, summary, EXAMPLE, ("paper_code.diagnose.command",))
-    add_arguments(parser)
+    add_arguments(parser, whole(1), number(0, exclusive=True))
     add_data_dir(parser)
     add_json(parser)
 

@@ -1,6 +1,7 @@
 """The arguments of the command `diagnose`."""
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
 
 EXAMPLE = """\
@@ -24,7 +25,10 @@ The exit status is 0, 1 after an error, and 2 if a table fails a condition of --
 checkpoints in the last."""
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(
+    parser: argparse.ArgumentParser, whole: Callable[[str], int], positive: Callable[[str], float]
+) -> None:
+    """whole, positive: what reads an option that is a whole number of at least 1, and one that is above 0."""
     parser.add_argument(
         "file", type=Path, nargs="+", help="a checkpoint or arrays, or a folder of them; several are compared"
     )
@@ -67,11 +71,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "give for it is measured too",
     )
     parser.add_argument("--model", metavar="NAME", help="which of this book's models the file is the state dict of")
-    parser.add_argument("--num-sets", type=int, default=1, metavar="M", help="of that model (default: %(default)s)")
+    parser.add_argument("--num-sets", type=whole, default=1, metavar="M", help="of that model (default: %(default)s)")
     parser.add_argument(
         "--fail-below",
         metavar="SHARE",
-        type=float,
+        type=positive,
         help="exit with 2 if a table's share of random is below this, such as 0.3",
     )
     parser.add_argument(

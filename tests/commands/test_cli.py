@@ -130,7 +130,7 @@ def test_help_shows_examples_that_are_valid(capsys, names):
     for example in examples:
         parsed = cli.build_parser().parse_args(shlex.split(example))
         assert set(getattr(parsed, "experiments", [])) <= EXPERIMENTS.keys()
-        assert getattr(parsed, "model", "dnn") in MODELS
+        assert (getattr(parsed, "model", None) or "dnn") in MODELS
         assert getattr(parsed, "profile", "laptop") in PROFILES
 
 
@@ -485,9 +485,11 @@ NUMBERS = {
     "prepare frappe": {"--seed": (WHOLE_FROM_0, ["-1", "x"])},
     "prepare table": {"--threshold": (WHOLE_FROM_1, ["0", "-1", "1.5"])},
     "sweep": {"--jobs": (WHOLE_FROM_1, ["0", "-1", "many"])},
+    "diagnose": {"--num-sets": (WHOLE_FROM_1, ["0", "x"]), "--fail-below": (POSITIVE, ["0", "-1", "nan", "x"])},
     "toy": {"--iterations": (WHOLE_FROM_1, ["0", "-5", "nan"])},
 }
 NEEDED = {
+    "diagnose": ["model.pt"],
     "train": ["--dataset", "criteo_like", "--model", "dnn"],
     "prepare table": ["log.csv", "--label", "click"],
     **{f"prepare {name}": ["raw.txt"] for name in ("criteo", "avazu", "frappe")},

@@ -111,7 +111,7 @@ def test_measures_are_those_of_the_obvious_code(rows, columns, seed):
     np.testing.assert_allclose(found.singular_values, values, rtol=1e-9, atol=1e-12)
     assert found.information_abundance == pytest.approx(values.sum() / values[0])
     assert found.stable_rank == pytest.approx((values**2).sum() / values[0] ** 2)
-    shares = values / values.sum()
+    shares = values[values > 0] / values.sum()
     assert found.effective_rank == pytest.approx(np.exp(-(shares * np.log(shares)).sum()))
     kept = found.energy_dimensions
     assert (values[: kept - 1] ** 2).sum() <= 0.99 * (values**2).sum() * (1 + 1e-9)
