@@ -204,7 +204,7 @@ def checked_values(values: np.ndarray) -> np.ndarray:
 
 
 def pattern_measures(norms: np.ndarray) -> dict[str, float]:
-    """Of norms ||W_{i->j}^(m)||_F (sets, i, j), i = j aside (Section 5.3, Figure 9c).
+    """How alike the sets' norms ||W_{i->j}^(m)||_F (sets, i, j) are, i = j aside (Section 5.3, Figure 9c).
 
     correlation: of two sets' norms, mean over the pairs of sets. spread: the standard deviation of a norm over the
     sets, over its mean over them, mean over i and j.

@@ -181,7 +181,7 @@ def installed_packages() -> list[str]:
 
 
 Definitions = dict[str, list[tuple[str, set[str]]]]
-"""Of every name the definitions: their text, and the names that they use."""
+"""Name -> its definitions: their text, and the names that they use."""
 
 
 def definitions(package: Path) -> Definitions:
@@ -236,7 +236,7 @@ def names_in(code: ast.AST) -> set[str]:
 
 
 def reached(names: Iterable[str], defined: Definitions) -> list[str]:
-    """Those of the names that are defined, and the defined ones that their definitions use, in order."""
+    """The names that are defined, and the defined ones that their definitions use, in order."""
     found, waiting = set(), ["", *names]
     while waiting:
         name = waiting.pop()

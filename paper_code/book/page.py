@@ -36,17 +36,17 @@ class Page:
             check_text(name, getattr(self, name))
 
     def records(self, experiment: str, dataset: str | None = None) -> list[RunRecord]:
-        """Those of an experiment, on the page's log unless another is named; what is missing is trained first."""
+        """The records of an experiment, on the page's log unless another is named; what is missing is trained first."""
         dataset = dataset or self.dataset
         return records_of(experiment, dataset, self.profile, self.seeds, self.device, self.results_dir)
 
     def claims(self, *names: str, datasets: Sequence[str] = ()) -> list[Claim]:
-        """Those whose names begin so, on the page's log unless others are named, judged as in the ledger."""
+        """The claims whose names begin so, on the page's log unless others are named, judged as in the ledger."""
         return Ledger(datasets or [self.dataset], self.profile, self.seeds, self.results_dir).claims(*names)
 
     @property
     def command(self) -> str:
-        """That executes the notebook with these parameters, in a shell at the project's root."""
+        """The command that executes the notebook with these parameters, in a shell at the project's root."""
         given = {"dataset": self.dataset, "profile": self.profile}
         if self.seeds is not None:
             given["seeds"] = ",".join(map(str, seeds_of(self.profile, self.seeds)))

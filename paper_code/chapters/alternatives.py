@@ -144,7 +144,7 @@ def alternatives_figure(table: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
 
 
 def describe_alternatives(data: pd.DataFrame) -> str:
-    """Of the base and of what is compared with multi embedding at its size."""
+    """The drawing in words: the base and what is compared with multi embedding at its size."""
     compared = set(data.loc[data["kind"] == "multi", "scale"])
     parts = []
     for (dataset, model), rows in data.groupby(["dataset", "model"], sort=False):

@@ -97,7 +97,7 @@ class Ledger:
         return stored_records(experiment, dataset, self.profile, self.seeds, self.results_dir)
 
     def runs(self, experiment: str, dataset: str) -> Runs:
-        """Those of an experiment on a log, which know what sizes they should have."""
+        """The runs of an experiment on a log, which know what sizes they should have."""
         if (experiment, dataset) not in self.found:
             variants = EXPERIMENTS[experiment](self.scales)
             scales = {variant.scale * variant.num_sets for variant in variants}

@@ -137,7 +137,7 @@ class Welch:
     freedom: float
 
     def p_value(self, bound: float = 0.0) -> float:
-        """Of the two-sided test against the bound."""
+        """p of the two-sided test against the bound."""
         return float(2 * stats.t.sf(abs(self.mean - bound) / self.error, self.freedom))
 
     @property

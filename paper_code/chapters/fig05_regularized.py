@@ -195,7 +195,7 @@ def has_other_norm(runs: Runs) -> bool:
 
 
 def same_as_significant(auc: pd.Series) -> float:
-    """Of AUCs by seed, see `auc_effect`."""
+    """The effect of AUCs by seed, see `auc_effect`."""
     return auc_effect("", auc, auc, "above", SIGNIFICANT_AUC).in_d_prime
 
 

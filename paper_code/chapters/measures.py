@@ -28,13 +28,13 @@ COLUMNS = ["comparison", "measure", "mean", "low", "high", "side", "bound", "ans
 
 
 def mean_over_fields(record: RunRecord, measure: Callable, per_set: bool = False) -> float:
-    """Of the matrices of all sets side by side, or of each set's."""
+    """The measure's mean over the matrices of all sets side by side, or over each set's."""
     spectra = of_sets(record) if per_set else [record.spectra["side_by_side"]]
     return float(np.mean([measure(values) for fields in spectra for values in fields]))
 
 
 def nearest_decay(records: Sequence[RunRecord]) -> float:
-    """Of the embeddings' weight decays the one nearest to that of the book's other runs."""
+    """The embeddings' weight decay that is nearest to that of the book's other runs."""
     usual = PRIOR_PRECISION / records[0].config["data"]["rows"]
     decays = {embedding_decay(record.config["training"]) for record in records} - {0.0}
     return min(decays, key=lambda decay: abs(np.log(decay / usual)))

@@ -223,7 +223,7 @@ def optimizer_figure(of_log: Mapping[str, Sequence[RunRecord]]) -> tuple[Figure,
 
 
 def optimizer_lines(table: pd.DataFrame) -> pd.DataFrame:
-    """Of `optimizer_table` the mean and half the 95 % interval of every measure of `OPTIMIZER_ROWS`, by dataset, model,
+    """Mean and half the 95 % interval of every measure of `OPTIMIZER_ROWS` in `optimizer_table`, by dataset, model,
     embedding, weight decay and how it is applied; gains are taken within a seed."""
     keys = ["seed", "weight_decay", "decoupled"]
     of_dcnv2 = table[table["model"] == "dcnv2"]
@@ -263,7 +263,7 @@ def describe_decay(data: pd.DataFrame) -> str:
 
 
 def describe_optimizer(data: pd.DataFrame) -> str:
-    """Of every line its ends, without weight decay and at the largest."""
+    """The ends of every line, without weight decay and at the largest."""
     names = {
         "share_of_random": "information abundance as a share of random",
         "other": "rank correlation of the interaction-collapse law with the other field",

@@ -89,7 +89,7 @@ def map_table(records: Sequence[RunRecord]) -> pd.DataFrame:
 
 
 def complete_seeds(table: pd.DataFrame) -> pd.DataFrame:
-    """Those rows of one log's `map_table` whose seed has all points that any seed has."""
+    """The rows of one log's `map_table` whose seed has all points that any seed has."""
     points = table[POINT].apply(tuple, axis=1)
     of_seeds = points.groupby(table["seed"]).agg(set)
     complete = [seed for seed, found in of_seeds.items() if found == set(points)]
@@ -206,7 +206,7 @@ def draw_map(axes: Axes, rows: pd.DataFrame, value: str, largest: float) -> None
 
 
 def describe_reach(data: pd.DataFrame) -> str:
-    """Of the map: how often the gain is positive, its ends, and how it goes with the share of random."""
+    """The map in words: how often the gain is positive, its ends, and how it goes with the share of random."""
     parts = []
     for dataset, rows in data.groupby("dataset", sort=False):
         least, most = (rows.loc[getattr(rows["gain"], of)()] for of in ("idxmin", "idxmax"))

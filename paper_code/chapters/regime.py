@@ -23,7 +23,7 @@ from paper_code.runs.regime import CHOICE_SEEDS, DECAY_TIMES_ROWS, REGIMES, WEIG
 
 
 def first_regime_records(experiments: Sequence[str] = ("evidence_ii", "few_rows")) -> list[RunRecord]:
-    """Those of the first regime that come with the project, single DCNv2 on each of its logs."""
+    """The records of the first regime that come with the project, single DCNv2 on each of its logs."""
     store = run_store(RESULTS_FOLDER)
     configs = {
         config.hash: config

@@ -179,5 +179,5 @@ def run(options: argparse.Namespace) -> None:
 
 
 def given(options: argparse.Namespace, names: tuple[str, ...]) -> dict:
-    """Those of the options that the user gave."""
+    """The options that the user gave."""
     return {name: getattr(options, name) for name in names if getattr(options, name) is not None}

@@ -23,7 +23,7 @@ TYPES = (
 """What can be cast to float64."""
 
 MOST_SLICES = 1024
-"""Of an array with more than two axes that is taken as a stack of tables."""
+"""Most tables in an array with more than two axes that is taken as a stack of tables."""
 
 
 class DiagnosisError(ValueError):
@@ -158,7 +158,7 @@ def sliced(matrix, *shape: int, index: tuple[int, ...] = ()) -> Iterator:
 
 
 def rows_and_columns(shape: tuple[int, ...]) -> tuple[int, int]:
-    """Of the last two axes; a vector is a matrix of one column, and so is a number."""
+    """The size of the last two axes; a vector is a matrix of one column, and so is a number."""
     return (shape[-2], shape[-1]) if len(shape) > 1 else (math.prod(shape), 1)
 
 

@@ -19,7 +19,7 @@ BIASES = (("weight", "bias"), ("kernel", "bias"), ("weight.*", "bias"), (r"\bW",
 
 ROWS_PER_COLUMN, FEWEST_ROWS = 8, 100
 MOST_COLUMNS = 4096
-"""Of a table that is measured: its blocks and R are that many squared."""
+"""Most columns of a table that is measured: its blocks and R are that many squared."""
 
 BY_NAME = 'the matrices with "emb", "table" or "lookup" in their names'
 BY_SHAPE = f"the matrices with {FEWEST_ROWS} rows or more and {ROWS_PER_COLUMN} times as many as columns"

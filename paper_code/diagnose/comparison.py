@@ -223,7 +223,7 @@ def main_dimensions(table: TableMeasures) -> int | None:
 
 
 def overlap(first: TableMeasures, other: TableMeasures) -> float | None:
-    """Of so many directions of both, if they have them."""
+    """The overlap of so many directions of both, if they have them."""
     count, one, two = main_dimensions(first), first.directions, other.directions
     if one is None or two is None or one.shape[1] != two.shape[1] or len(two) < count:
         return None

@@ -29,7 +29,7 @@ from paper_code.diagnose.arrays import (
 
 METADATA = ".metadata"
 MOST_BYTES = 1 << 28
-"""Of the metadata."""
+"""Most bytes of the metadata."""
 
 NUMBERS = {"float16": "<f2", "bfloat16": "<u2", "float32": "<f4", "float64": "<f8"}
 OTHER_TYPES = ("int8", "uint8", "int16", "int32", "int64", "bool", "complex64", "complex128", "quint8", "qint8")

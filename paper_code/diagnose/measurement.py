@@ -158,7 +158,7 @@ SHARED = "the same numbers in memory as "
 
 
 def twin(array: Stored, chosen: Sequence[Table]) -> str | None:
-    """That the array's numbers are those of a table that was chosen already, or part of them."""
+    """Why an array is left out: its numbers are those of a table that was chosen already, or part of them."""
     for table in chosen:
         whole = table.array.memory
         if not (array.memory and whole) or array.memory[0] != whole[0]:

@@ -24,7 +24,7 @@ DRAWS = 39
 """Random matrices whose range is an interval: a further one is outside of it in 2 of 40 cases, 5 %."""
 
 MOST_COLUMNS_DRAWN = 256
-"""Of matrices with more columns no interval is drawn, which would take minutes."""
+"""Columns: of matrices with more no interval is drawn, which would take minutes."""
 
 FEWEST_OF_TAIL = 10
 """Eigenvalues in the tail to which a power law is fitted."""
@@ -62,7 +62,7 @@ class Measures:
 
 
 NAMES = tuple(it.name for it in fields(Measures) if it.name != "random_interval")
-"""Of the measures that are one number."""
+"""Names of the measures that are one number."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,11 +9,11 @@ from paper_code.diagnose.arrays import DiagnosisError, Found, PassedOver, Stored
 from paper_code.diagnose.quantised import dequantised, fitting
 
 MOST_BYTES = 1 << 29
-"""Of the model's file, which is read at once; larger models keep their numbers in files of their own."""
+"""Most bytes of the model's file, which is read at once; larger models keep their numbers in files of their own."""
 
 NUMBERS = {1: ("float32", "<f4"), 10: ("float16", "<f2"), 11: ("float64", "<f8"), 16: ("bfloat16", "<u2")}
 INTEGERS = {2: ("uint8", "u1"), 3: ("int8", "i1"), 6: ("int32", "<i4"), 7: ("int64", "<i8")}
-"""Of the types of ONNX: names, and NumPy's codes."""
+"""The types of ONNX: names, and NumPy's codes."""
 
 
 def read_onnx(path: Path) -> Found:
@@ -48,7 +48,7 @@ def read_onnx(path: Path) -> Found:
 
 
 def numbers_of(path: Path, tensor: object, shape: tuple[int, ...], code: str) -> np.ndarray:
-    """Those of a TensorProto: in it as bytes or as a list, or mapped in a file beside the model."""
+    """The numbers of a TensorProto: in it as bytes or as a list, or mapped in a file beside the model."""
     if tensor.data_location == 1:  # EXTERNAL
         there = {it.key: it.value for it in tensor.external_data}
         place = Path(there["location"])

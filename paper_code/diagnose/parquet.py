@@ -71,7 +71,7 @@ def numbered(types: dict[str, object]) -> dict[str, list[str]]:
 
 
 def first_length(file, name: str) -> int:
-    """Of the first list of a column that is not missing."""
+    """The length of the first list of a column that is not missing."""
     import pyarrow.compute as pc
 
     for batch in file.iter_batches(1 << 10, columns=[name], use_threads=False):

@@ -162,7 +162,7 @@ class Report:
 
 
 def row_of(table: TableMeasures) -> dict[str, str]:
-    """Of the table on a terminal."""
+    """The columns of the table on a terminal."""
     return {
         "table": shortened(table.title),
         "rows": f"{table.rows:,}",

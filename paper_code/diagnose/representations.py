@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 MOST_LEVELS = 8
-"""Of containers in what a layer gives."""
+"""Most containers within each other in what a layer gives."""
 
 
 def measure_layers(model: "nn.Module", batch: object) -> tuple[list[LayerMeasures], list[LeftOut]]:

@@ -11,7 +11,7 @@ from paper_code.diagnose.measures import DRAWS, Measures, measured, random_inter
 from paper_code.spectra import normalised_singular_values, random_information_abundance
 
 MOST_NUMBERS_DRAWN = 1 << 18
-"""Of a random matrix that is drawn as a whole."""
+"""Most numbers of a random matrix that is drawn as a whole."""
 
 MOST_COLUMNS_WEIGHTED = 128
 """Random matrices with more columns and weighted rows are drawn three times, and give no interval."""

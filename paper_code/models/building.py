@@ -26,7 +26,7 @@ def head_of(name: str) -> type[nn.Module]:
 def number_of_parameters(
     name: str, cardinalities: Sequence[int], embedding_size: int, num_sets: int = 1, **options
 ) -> tuple[int, int]:
-    """Of the embeddings, and of all else, of a model as `build_model` gives it; no memory is taken."""
+    """Parameters of the embeddings, and of all else, in a model as `build_model` gives it; no memory is taken."""
     with torch.device("meta"):
         model = build_model(name, cardinalities, embedding_size, num_sets, **options)
     of_embeddings = model.embedding.weight.numel()

@@ -25,7 +25,7 @@ from paper_code.training.regularizers import Penalty
 from paper_code.training.weight_average import WeightAverage
 
 BYTES = 4
-"""Of a float32."""
+"""Bytes of a float32."""
 TRAINING_COPIES = 4
 """Weight, gradient, and the two moments of Adam, all dense as in the authors' code."""
 MEASURED_STEPS = 16
@@ -164,7 +164,7 @@ def protocol_of(config: dict) -> str:
 
 
 def cardinalities_of(config: RunConfig, alike: Sequence[RunRecord], data_folder: Path) -> Sequence[int]:
-    """Of the fields of the run's log, from the first of the records, else from the log."""
+    """Cardinalities of the fields of the run's log, from the first of the records, else from the log."""
     if alike:
         return [field["cardinality"] for field in alike[0].fields]
     return load_data(config.data, data_folder).cardinalities
@@ -180,12 +180,12 @@ def seconds_per_epoch(record: RunRecord) -> float:
 
 
 def total_seconds(table: pd.DataFrame) -> float:
-    """Of all runs of an `estimate`, one after the other."""
+    """Seconds of all runs of an `estimate`, one after the other."""
     return float((table["runs"] * table["seconds"]).sum())
 
 
 def wall_seconds(table: pd.DataFrame, jobs: int) -> float:
-    """Of all runs of an `estimate`, so many at once: an equal share each, but no less than the longest run."""
+    """Seconds of all runs of an `estimate`, so many at once: an equal share each, no less than the longest run."""
     return max(total_seconds(table) / jobs, float(table["seconds"].max())) if len(table) else 0.0
 
 

@@ -144,7 +144,7 @@ def seeds_of(profile: str, seeds: Sequence[int] | str | None = None) -> list[int
 
 
 def toy_seeds(profile: str, seeds: Sequence[int] | str | None = None) -> list[int]:
-    """Those given, or the profile's first five, for what needs no log."""
+    """The seeds given, or the profile's first five, for what needs no log."""
     return seeds_of(profile, seeds)[: None if seeds else 5]
 
 
@@ -200,7 +200,7 @@ def num_fields(data: DataConfig, data_folder: Path) -> int:
 
 
 def options_for(profile: Profile, model: str) -> dict:
-    """Those of the profile's options that the model has."""
+    """The profile's options that the model has."""
     return {name: value for name, value in profile.options.items() if name in model_options(model)}
 
 

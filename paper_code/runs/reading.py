@@ -65,7 +65,7 @@ def stored_records(
     seeds: Sequence[int] | str | None = None,
     results_dir: str | Path = RESULTS_FOLDER,
 ) -> list[RunRecord]:
-    """Those records of an experiment that the `run_store` of the folder holds; nothing is trained."""
+    """The records of an experiment that the `run_store` of the folder holds; nothing is trained."""
     return records_there(shown_configs(experiment, dataset, profile, seeds, results_dir), results_dir)
 
 

@@ -45,7 +45,7 @@ class RunRecord:
 
     @property
     def hash(self) -> str:
-        """That of its run's config, by which its file is named."""
+        """The hash of its run's config, by which its file is named."""
         return config_hash(self.config)
 
 

@@ -7,12 +7,12 @@ that a claim is judged by. `paper_code.runs.choices` recomputes the choices from
 from dataclasses import dataclass, field
 
 CHOICE_SEEDS = (50, 51, 52)
-"""Of the runs by which the regime was chosen."""
+"""Seeds of the runs by which the regime was chosen."""
 RATE_SEEDS = CHOICE_SEEDS[:1]
-"""Of the choice of learning rates, which compares rates within a seed: a ladder of them for every model and kind of
-embedding is most of the cost of the choices."""
+"""Seeds of the choice of learning rates, which compares rates within a seed: a ladder of them for every model and kind
+of embedding is most of the cost of the choices."""
 HEADLINE_SEEDS = tuple(range(100, 106))
-"""Of the runs by which claims are judged; what is descriptive has the first three or five."""
+"""Seeds of the runs by which claims are judged; what is descriptive has the first three or five."""
 DECAY_TIMES_ROWS = 37
 """Training rows times weight decay on Criteo, 36.7 million times 1e-6: against a loss averaged over so many rows the
 penalty on what a row reads only sometimes, an embedding, is a prior of this precision."""

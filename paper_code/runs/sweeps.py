@@ -234,7 +234,7 @@ class Cluster:
         return self.client.submit(try_on_worker, config, device, code(), pure=False)
 
     def wait(self, futures: Iterable) -> set:
-        """Those that are done, none after some seconds, for workers may have joined."""
+        """The futures that are done, none after some seconds, for workers may have joined."""
         if not futures:
             time.sleep(LOOK_AGAIN)  # all workers are gone
             return set()
@@ -396,5 +396,5 @@ def sweep(
 
 
 def missing_runs(configs: Iterable[RunConfig], store: RunStore) -> list[RunConfig]:
-    """Those of the runs that the store lacks, each once."""
+    """The runs that the store lacks, each once."""
     return [config for config in {c.hash: c for c in configs}.values() if store.get(config) is None]

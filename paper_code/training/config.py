@@ -61,7 +61,7 @@ AUTHORS_WEIGHTS = {
     "subspace_similarity": 1e-4,
     "singular_value_spread": 1e-4,
 }
-"""Of the penalties in `paper_code.training.regularizers`, in the loss of the authors' code."""
+"""Weights of the penalties in `paper_code.training.regularizers`, in the loss of the authors' code."""
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,10 @@ COLUMNS = ["model", "embedding", "scale", "measure", "value", "low", "high", "se
 def row(
     model: str, embedding: str, scale: int, measure: str, values: Sequence[float], bound: str, passes, least=LEAST_SEEDS
 ) -> dict:
-    """Of values by seed. passes: mean, low, high -> bool; or an answer. least: fewer seeds are not enough."""
+    """A row of the table, of values by seed.
+
+    passes: mean, low, high -> bool; or an answer. least: fewer seeds are not enough.
+    """
     values = np.asarray([value for value in values if np.isfinite(value)], dtype=float)
     found = {"model": model, "embedding": embedding, "scale": scale, "measure": measure, "bound": bound}
     if len(values) == 0:
@@ -102,7 +105,7 @@ def gap_at_best(record: RunRecord) -> float:
 
 
 def stopping(runs: Runs) -> pd.DataFrame:
-    """Of `gap_at_best`: the median over all runs, and the difference between the sizes' medians."""
+    """`gap_at_best`: the median over all runs, and the difference between the sizes' medians."""
     table = runs.table[runs.table["variant"] == PLAIN]
     gaps = [gap_at_best(runs.records[number]) for number in table["number"]]
     table = table.assign(gap=np.array(gaps, dtype=float))
@@ -140,7 +143,7 @@ def live(runs: Runs, of_ffm: Runs) -> pd.DataFrame:
 
 
 def at_best(name: str) -> Callable[[RunRecord], float]:
-    """Of a record the number of that name at the best look, NaN if it was not measured."""
+    """The record's number of that name at the best look, NaN if it was not measured."""
     return lambda record: record.moments.get("best", {}).get(name, np.nan)
 
 

@@ -130,7 +130,7 @@ def growth_text(table: pd.DataFrame) -> str:
 
 
 def line_ends(table: pd.DataFrame) -> list[tuple[str, pd.Series]]:
-    """Of every line its name and its row of the largest size."""
+    """Every line's name and its row of the largest size."""
     found = []
     for (model, variant, embedding), line in table.groupby(["model", "variant", "embedding"], sort=False):
         name = [MODEL_LABELS[model], VARIANT_LABELS.get(variant, variant), EMBEDDING_LABELS[embedding]]

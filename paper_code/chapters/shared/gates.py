@@ -16,7 +16,7 @@ FIGURE_9D = "Figure 9d applied"
 LATENT = "a larger embedding could help"
 NOISE = "noise is known"
 OF_AUC = (TRAINED_OUT, STOPPING)
-"""Of every claim on AUC."""
+"""Checks of every claim on AUC."""
 LEAST_SEEDS = 3
 YES, NO, NOT_RUN, DESCRIPTIVE = "yes", "no", "not run", "-"
 
@@ -39,7 +39,7 @@ class Check:
 
     @property
     def outcome(self) -> str:
-        """Of the whole log: "passes", "fails in 2 of 8", "not run" or, if nothing depends on it, "-"."""
+        """The outcome on the whole log: "passes", "fails in 2 of 8", "not run" or, if nothing depends on it, "-"."""
         return self.outcome_of(self.rows)
 
     def outcome_of(self, rows: pd.DataFrame) -> str:
@@ -53,7 +53,7 @@ class Check:
         return NOT_RUN if NOT_RUN in judged else "passes"
 
     def outcome_for(self, claim) -> str:
-        """Of what a `paper_code.chapters.shared.rules.Claim` is about."""
+        """The outcome for what a `paper_code.chapters.shared.rules.Claim` is about."""
         if self.name in (STOPPING, LATENT):
             return self.outcome
         keys, models = set(claim.judged), {model for model, *_ in claim.judged}
@@ -100,7 +100,7 @@ def by_model(check: Check, claim) -> Iterable[tuple[str, str]]:
 
 
 def over_models(rows: pd.DataFrame) -> pd.DataFrame:
-    """Of `trained_out` the means over the models."""
+    """The rows of `trained_out`, as means over the models."""
     keys = ["embedding", "scale", "measure"]
     means = rows.groupby(keys, sort=False)["value"].mean()
     complete = rows.groupby(keys, sort=False)["passes"].agg(lambda passes: NOT_RUN not in set(passes))

@@ -65,7 +65,7 @@ class Effect:
 
     @property
     def nearest_bound(self) -> float:
-        """Of "within" the one on the side of the mean."""
+        """The bound; for "within" the one on the side of the mean."""
         return math.copysign(self.bound, self.mean) if self.side == "within" else self.bound
 
     @property
@@ -73,7 +73,7 @@ class Effect:
         return float(np.std(self.values, ddof=1) / math.sqrt(len(self.values)))
 
     def half_width(self, confidence: float) -> float:
-        """Of `interval`."""
+        """Half the width of `interval`."""
         return float(stats.t.ppf((1 + confidence) / 2, len(self.values) - 1) * self.standard_error)
 
     def interval(self, confidence: float) -> tuple[float, float]:
@@ -101,7 +101,7 @@ class Effect:
 
     @property
     def p_value(self) -> float:
-        """Of Student's t test of the mean against the bound, two-sided: the interval of confidence c has the bound
+        """p of Student's t test of the mean against the bound, two-sided: the interval of confidence c has the bound
         within if this is above 1 - c. Of "within" that of the nearest bound."""
         distance = abs(self.mean - self.nearest_bound)
         if self.standard_error == 0:
@@ -168,7 +168,7 @@ class Claim:
 
     @property
     def confidence(self) -> float:
-        """Of each effect's interval."""
+        """Confidence of each effect's interval."""
         corrections = self.corrections or (1 if self.headline else len(self.effects))
         return 1 - LEVEL / corrections
 
@@ -178,7 +178,7 @@ class Claim:
 
     @property
     def answers(self) -> list[str]:
-        """Of each effect, see `Effect.answer`; "-" if the claim may not be judged."""
+        """The answer of each effect, see `Effect.answer`; "-" if the claim may not be judged."""
         if self.failed or not self.tested:
             return ["-"] * len(self.effects)
         return [effect.answer(self.confidence) for effect in self.effects]
@@ -211,7 +211,7 @@ class Claim:
 
     @property
     def p_value(self) -> float:
-        """Of a claim of several effects the largest."""
+        """p of its effects, the largest if there are several."""
         return max(effect.p_value for effect in self.effects)
 
     @property
@@ -221,7 +221,7 @@ class Claim:
 
     @property
     def command(self) -> str:
-        """That recomputes it, in a shell at the project's root."""
+        """The command that recomputes it, in a shell at the project's root."""
         log = f" -p dataset {self.dataset}" if self.dataset else ""
         return f"mkdir -p _build && papermill{log} book/{self.chapter}.ipynb _build/{self.chapter}.ipynb"
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:  # it needs PyTorch, which tables do without
 
 PLAIN = "plain"
 RANDOM_SPECTRA = "figures/data/random_spectra.npz"
-"""Those of the shapes in the records that come with the project, see `store_spectra`."""
+"""Random spectra of the shapes in the records that come with the project, see `store_spectra`."""
 RESULT_COLUMNS = [
     *("dataset", "model", "variant", "embedding", "scale", "seed", "test_auc", "best_epoch", "parameters", "seconds"),
     *("embedding_parameters", "interaction_parameters", "head_parameters"),
@@ -360,7 +360,7 @@ def half_interval(deviation, count):
 
 
 def over_seeds(values: SeriesGroupBy) -> pd.DataFrame:
-    """Of every group: mean, half_interval, half of the 95 % interval (0 of one seed), and seeds, how many there are."""
+    """Every group's mean, half_interval, half of the 95 % interval (0 of one seed), and seeds, how many there are."""
     found = values.agg(["mean", "std", "count"])
     half = half_interval(found["std"], found["count"]).fillna(0)
     return pd.DataFrame({"mean": found["mean"], "half_interval": half, "seeds": found["count"]})
