@@ -39,53 +39,8 @@ AT_ONCE = 2
 """Notebooks that are executed at the same time."""
 NAME = "embedding-collapse-companion"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-# Put the chapters, (name, text of the page), one after the other into the open page, with the table of contents after
-# the first. Places get their chapter's name in front, for every page has its own `verdict`; a link that would lead to a
-# file is made plain text.
-ONE_PAGE = r"""
-async (chapters) => {
-  const names = chapters.map(([name]) => name);
-  const prefix = (root, name) => {
-    for (const element of root.querySelectorAll("[id]:not(svg, svg *)")) element.id = `${name}--${element.id}`;
-    for (const link of root.querySelectorAll("a[href]")) {
-      const href = link.getAttribute("href");
-      const [path, place] = href.split("#");
-      const target = path ? path.replace(/\.html$/, "") : name;
-      if (names.includes(target)) link.setAttribute("href", "#" + target + (place ? "--" + place : ""));
-      else if (!/^https?:/.test(href)) link.removeAttribute("href");
-    }
-    return root;
-  };
-  const contents = prefix(document.querySelector("nav.bd-links"), names[0]);
-  const book = document.createElement("main");
-  book.className = "bd-content";
-  for (const [name, text] of chapters) {
-    const page = new DOMParser().parseFromString(text, "text/html");
-    const chapter = prefix(page.querySelector("article.bd-article"), name);
-    chapter.id = name;
-    for (const element of chapter.querySelectorAll("a.headerlink, script")) element.remove();
-    book.append(chapter);
-  }
-  book.firstChild.after(contents);
-  document.body.replaceChildren(book);
-  for (const details of document.querySelectorAll("details")) details.open = true;
-  document.title = document.querySelector("h1").textContent;
-  await MathJax.typesetPromise();
-  await document.fonts.ready;
-}
-"""
-# The padding keeps a heading that begins a page off its edge, the white space its lines apart: else Chromium writes
-# "ResultsResults" or "of twolines" into the outline.
-PRINT_STYLE = """
-@page { size: A4; margin: 18mm 16mm; }
-html { font-size: 10.5pt; }
-article.bd-article, nav.bd-links { break-before: page; max-width: none; padding: 0; }
-article.bd-article:first-child { break-before: auto; }
-figure, .admonition, tr, mjx-container { break-inside: avoid; }
-h1, h2, h3 { break-after: avoid; padding-top: 0.5em; white-space: pre-wrap; }
-.table-box, .pst-scrollable-table-container, pre { overflow: visible; }
-pre { white-space: pre-wrap; }
-"""
+BESIDE = Path(__file__).parent
+"""Where the script and the style of the printed book are."""
 FOOTER = '<div style="width: 100%; text-align: center; font-size: 8px"><span class="pageNumber"></span></div>'
 
 
@@ -315,8 +270,11 @@ def print_book(html: str | Path, target: str | Path) -> None:
         links = page.eval_on_selector_all("nav.bd-links a.internal", "links => links.map(a => a.getAttribute('href'))")
         names = ["index", *(Path(link).stem for link in links)]
         page.emulate_media(media="print", color_scheme="light")
-        page.add_style_tag(content=PRINT_STYLE)
-        page.evaluate(ONE_PAGE, [(name, (html / f"{name}.html").read_text(encoding="utf-8")) for name in names])
+        page.add_style_tag(path=BESIDE / "print.css")
+        page.evaluate(
+            (BESIDE / "one_page.js").read_text(encoding="utf-8"),
+            [(name, (html / f"{name}.html").read_text(encoding="utf-8")) for name in names],
+        )
         page.pdf(
             path=target,
             prefer_css_page_size=True,

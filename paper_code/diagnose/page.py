@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from html import escape
+from pathlib import Path
 
 import numpy as np
 
@@ -210,32 +211,7 @@ def figure(label: str, ticks: str, axis: str, last: str, lines: str) -> str:
     )
 
 
-STYLE = """
-:root { color-scheme: light dark; --back: #fff; --text: #1c1c1c; --soft: #595959; --line: #c9c9c9; --learned: #0b5cad;
-  --bad: #a3260b; }
-@media (prefers-color-scheme: dark) { :root { --back: #16181b; --text: #e8e8e8; --soft: #b0b0b0; --line: #4a4a4a;
-  --learned: #79b8ff; --bad: #ff9d85; } }
-body { background: var(--back); color: var(--text); font: 16px/1.5 system-ui, sans-serif; margin: 0 auto; padding: 1rem;
-  max-width: 72rem; overflow-wrap: anywhere; }
-p { max-width: 48rem; margin: .4rem 0; }
-.tables { display: grid; gap: 1rem; grid-template-columns: repeat(auto-fill, minmax(min(20rem, 100%), 1fr)); }
-section { border: 1px solid var(--line); border-radius: .4rem; padding: .8rem; }
-h1 { font-size: 1.4rem; } h2 { font-size: 1.15rem; margin: 1.2rem 0 .3rem; } h3 { font-size: 1rem; margin: 0; }
-.verdict { margin: 0; font-weight: 600; } .collapsed .verdict { color: var(--bad); }
-dl { margin: .5rem 0; } dl div { display: flex; justify-content: space-between; gap: 1rem; }
-dt, .note { color: var(--soft); } dd { margin: 0; font-variant-numeric: tabular-nums; text-align: right; }
-.wide { overflow-x: auto; margin: 1rem 0; } .wide:focus-visible { outline: 2px solid var(--learned); }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-caption { color: var(--soft); text-align: left; }
-th, td { padding: .15rem .7rem; text-align: right; border-bottom: 1px solid var(--line); overflow-wrap: normal; }
-th:first-child { text-align: left; overflow-wrap: anywhere; min-width: 6rem; } th { font-weight: 600; }
-.chart { max-width: 40rem; } svg { width: 100%; height: auto; } svg text { fill: var(--soft); font-size: 11px; }
-polyline, .axis { fill: none; stroke: var(--line); } polyline { stroke-width: 2; }
-.learned { stroke: var(--learned); } .random { stroke: var(--soft); stroke-dasharray: 4 3; }
-@media print { :root { --back: #fff; --text: #000; --soft: #444; --line: #999; --learned: #0b5cad; --bad: #a3260b; }
-  body { max-width: none; padding: 0; font-size: 11px; } section, table, svg { break-inside: avoid; }
-  .tables { grid-template-columns: repeat(2, 1fr); } .wide { overflow: visible; } }
-"""
+STYLE = (Path(__file__).parent / "page.css").read_text(encoding="utf-8")
 
 PAGE = """<!DOCTYPE html>
 <html lang="en">
