@@ -218,8 +218,6 @@ def test_a_table_that_cannot_be_measured_fails(command, tmp_path):
     ("options", "words"),
     [
         (["--junit", "a.xml"], "nothing could fail"),
-        (["--fail-below", "0"], "--fail-below 0"),
-        (["--fail-below", "nan"], "--fail-below nan"),
         (["--fail-if", "item<3"], "--fail-if 'item<3'"),
         (["--fail-if", "none:effective_rank<3"], "named like none"),
         (["--fail-below", "0.3", "--junit", "no/a.xml"], "--junit no/a.xml: there is no folder"),
