@@ -34,19 +34,25 @@ class Condition:
     def __str__(self) -> str:
         return f"{self.measure} {self.sign} {self.bound:g}"
 
+    @property
+    def view(self) -> str:
+        """The name of the view, or nothing."""
+        return self.measure.rpartition(".")[0]
+
+    def why_skipped(self, measures: Measures) -> str | None:
+        """Why measures of this name are not judged, or None."""
+        if self.judged and measures.rows < measures.columns:
+            return f"{measures.rows} rows are fewer than {measures.columns} columns, too few to tell"
+        if self.judged and not isinstance(measures, TableMeasures):
+            return "no table"
+        if self.view and self.view not in getattr(measures, "as_used", {}):
+            return f"it was not measured {self.view}"
+        return None
+
     def problem(self, measures: Measures) -> str | None:
         """Why measures of this name fail, or None. A measure that there is not, as of a table of zeros, fails."""
-        view, _, name = self.measure.rpartition(".")
-        part = measures
-        if view:
-            views = getattr(measures, "as_used", {})
-            if view not in views:
-                raise DiagnosisError(
-                    f"--fail-if: {self.pattern}:{self}: {printable(measures.title)} was not measured {view}; there are "
-                    f"{', '.join(views) or 'no views: ask for them with --as-used or --counts'}"
-                )
-            part = views[view]
-        value = getattr(part, name)
+        part = measures.as_used[self.view] if self.view else measures
+        value = getattr(part, self.measure.rpartition(".")[2])
         if value is None:
             return f"has no {self.measure}, expected one to hold against {self.bound:g}"
         return f"{self.measure} is {value:.4g}, {self.sign} {self.bound:g}" if self.holds(value) else None
@@ -91,17 +97,23 @@ def check(report: Report, conditions: Sequence[Condition]) -> list[Check]:
     """
     measured = [*report.tables, *report.layers]
     faulty = [it for it in report.left_out if it.faulty]
+    views = dict.fromkeys(view for table in report.tables for view in table.as_used)
+    for condition in conditions:
+        if condition.view and condition.view not in views:
+            raise DiagnosisError(
+                f"--fail-if {condition.pattern}:{condition}: no table was measured {condition.view}; there are "
+                f"{', '.join(views) or 'no such measures: ask for them with --as-used or --counts'}"
+            )
     unused = {condition.pattern for condition in conditions}
     checks = []
     for it in measured:
         matching = [one for one in conditions if matches(one, it.name, it.title)]
         unused -= {condition.pattern for condition in matching}
-        few = isinstance(it, TableMeasures) and it.verdict == "too few rows"
-        judging = [one for one in matching if not (one.judged and (few or not isinstance(it, TableMeasures)))]
+        skipped = [reason for one in matching if (reason := one.why_skipped(it))]
+        judging = [one for one in matching if not one.why_skipped(it)]
         problems = tuple(problem for one in judging if (problem := one.problem(it)))
-        if matching and (judging or few):
-            skipped = None if judging else f"{it.rows} rows are fewer than {it.columns} columns, too few to tell"
-            checks.append(Check(it.title, problems, skipped))
+        if judging or (skipped and isinstance(it, TableMeasures)):
+            checks.append(Check(it.title, problems, None if judging else skipped[0]))
     for it in faulty:
         matching = [one for one in conditions if matches(one, it.name, it.name)]
         unused -= {condition.pattern for condition in matching}

@@ -172,8 +172,19 @@ def test_which_tables_fail():
     assert item.problems[0].startswith("energy_dimensions is ")
     with pytest.raises(DiagnosisError, match=r"named like nobody; there are user"):
         check(report, [fail_if("nobody:effective_rank<8")])
-    with pytest.raises(DiagnosisError, match="was not measured weighted; there are centred"):
+    with pytest.raises(DiagnosisError, match="no table was measured weighted; there are centred"):
         check(report, [fail_if("*:weighted.effective_rank<8")])
+
+
+def test_a_condition_of_a_view_is_about_the_tables_that_have_it():
+    """A field that is never read has no weighted measures."""
+    matrix, counts = gaussian(60, 4), np.r_[np.zeros(20), np.ones(40)]
+    report = diagnose({"a": matrix}, fields=[20, 40], counts=counts)
+    never, read = check(report, [fail_if("*:weighted.share_of_random<2")])
+    assert (never.problems, never.skipped) == ((), "it was not measured weighted")
+    assert len(read.problems) == 1
+    with pytest.raises(DiagnosisError, match="there are no such measures: ask for them with --as-used or --counts"):
+        check(diagnose({"a": matrix}), [fail_if("a:centred.alpha<2")])
 
 
 def test_junit_has_a_case_for_each_table():
