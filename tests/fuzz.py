@@ -5,9 +5,10 @@
 
 Small valid files are damaged (bits flipped; bytes cut out, inserted, doubled; of an archive also inside a member that
 is then packed again) and read: by `paper_code.diagnose` the forms of its `READERS` but for HDF5 and ONNX, which need
-extras, by `prepare_criteo` and `prepare_avazu` raw logs. Input i of a seed is always the same. Allowed are a report and a ValueError or OSError whose
-message has the file's name. Everything else is a finding, and so is a crash of the process, more than 10 seconds, and
-more than 8 GB of address space. The exit status is 1 if there is one; --keep stores the files.
+extras, by `prepare_criteo` and `prepare_avazu` raw logs. Input i of a seed is always the same. Allowed are a report and
+a ValueError or OSError whose message has the file's name. Everything else is a finding, and so is a crash of the
+process, more than 10 seconds, and more than 8 GB of address space. The exit status is 1 if there is one; --keep stores
+the files.
 """
 
 import argparse
