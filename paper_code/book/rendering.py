@@ -29,7 +29,7 @@ def setup(app: Sphinx) -> dict:
     app.add_config_value("rendered_by", rendered_by(Path(app.srcdir, "_static")), "env")
     app.connect("config-inited", name_commit)
     app.connect("env-before-read-docs", read_users_of_values)
-    app.connect("env-updated", write_all_if_names_changed, priority=900)  # after the figures have their numbers
+    app.connect("env-get-updated", write_all_if_names_changed, priority=900)  # after the figures have their numbers
     app.connect("html-page-context", inline_drawings)
     app.connect("html-page-context", mend_lists)
     app.connect("html-page-context", drop_thebe, priority=900)
