@@ -153,7 +153,7 @@ def definitions(package: Path) -> Definitions:
         for statement in ast.parse(text).body:
             if isinstance(statement, ast.Assign) and ast.unparse(statement.targets[0]) == "FIGURES":
                 for name, drawing in zip(statement.value.keys, statement.value.values, strict=True):
-                    found[name.value].append((ast.unparse(drawing), names_in(drawing)))
+                    found[f"figure {name.value}"].append((ast.unparse(drawing), names_in(drawing)))
                 continue
             first = min([statement, *getattr(statement, "decorator_list", [])], key=lambda node: node.lineno).lineno
             for name in defined_names(statement):
@@ -187,6 +187,8 @@ def names_in(code: ast.AST) -> set[str]:
                 found.add(name.split(".")[-1])
             case ast.Constant(value=str(name)) if name.isidentifier():
                 found.add(name)
+            case ast.Call(func=ast.Attribute(attr="figure"), args=[ast.Constant(value=name), *_]):
+                found.add(f"figure {name}")
     return found
 
 
