@@ -161,7 +161,7 @@ def visit(request, browser, server) -> Visit:
 def pdf(browser, html, tmp_path_factory) -> bytes:
     """The book as PDF; the command is a process of its own, for it opens another browser."""
     path = tmp_path_factory.mktemp("pdf") / "book.pdf"
-    subprocess.run([sys.executable, "-m", "paper_code.book.build", "pdf", "--html", html, "--to", path], check=True)
+    subprocess.run([sys.executable, "-m", "paper_code.book", "pdf", "--html", html, "--to", path], check=True)
     return path.read_bytes()
 
 
@@ -332,9 +332,7 @@ class TestPDF:
 def test_the_archive_is_one_folder_that_opens_from_its_index_and_is_the_same_each_time(browser, html, tmp_path):
     paths = [tmp_path / "first.zip", tmp_path / "second.zip"]
     for path in paths:
-        subprocess.run(
-            [sys.executable, "-m", "paper_code.book.build", "archive", "--html", html, "--to", path], check=True
-        )
+        subprocess.run([sys.executable, "-m", "paper_code.book", "archive", "--html", html, "--to", path], check=True)
     assert paths[0].read_bytes() == paths[1].read_bytes()
     with zipfile.ZipFile(paths[0]) as archive:
         assert {entry.split("/")[0] for entry in archive.namelist()} == {NAME}
