@@ -4,6 +4,7 @@ import inspect
 from collections.abc import Callable, Collection
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -300,8 +301,8 @@ def compare(found: Tensor, expected: Tensor, what: str) -> float:
     difference = (found - expected).abs()
     largest = float(difference.max())
     if not largest <= ROUNDING * max(1.0, float(expected.abs().max())):  # put so, NaN fails too
-        place = torch.unravel_index(difference.nan_to_num(nan=torch.inf).argmax(), difference.shape)
-        index = tuple(int(axis) for axis in place)
+        place = int(difference.nan_to_num(nan=torch.inf).argmax())
+        index = tuple(int(axis) for axis in np.unravel_index(place, difference.shape))
         raise CheckFailed(
             f"{what} by {largest:.3g}: at {index} found {found[index]:.6g}, expected {expected[index]:.6g}"
         )

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from paper_code.models import MODELS, check_model
 from paper_code.models.building import interaction_of
 from paper_code.models.check import CHECKS, CheckFailed
-from paper_code.models.layers import SetLinear
+from paper_code.models.layers import SetLinear, zero_and_freeze
 
 CONTRIBUTING = Path(__file__).parents[2] / ".github" / "CONTRIBUTING.md"
 
@@ -67,7 +67,7 @@ def test_the_interaction_that_the_recipe_shows_passes():
     code = re.search(
         r"^```python\n(class .*?)^```$", CONTRIBUTING.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE
     )
-    names = {"nn": nn, "Tensor": torch.Tensor, "SetLinear": SetLinear}
+    names = {"nn": nn, "Tensor": torch.Tensor, "SetLinear": SetLinear, "zero_and_freeze": zero_and_freeze}
     exec(code[1], names)
     report = check_model(names["BilinearPooling"], embedding_size=10)
     assert (report.out_features, report.parameters) == (10, 110)
