@@ -23,7 +23,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from paper_code import cli, commands
+from paper_code import cli
+from paper_code.commands import sweep as sweep_command
 from paper_code.data import ClickLog, Field, click_log, load_click_log
 from paper_code.data.click_log import check_rows, replaced_folder, write_description
 from paper_code.runs import execution, logs, sweeps
@@ -376,7 +377,7 @@ def test_a_full_disk_stops_the_sweep_with_the_name_of_the_file(tmp_path, execute
 
     monkeypatch.setattr(os, "fsync", full)
     store, configs = RunStore(tmp_path), [tiny_config(seed) for seed in range(4)]
-    monkeypatch.setattr(commands.sweep, "run_configs", lambda *_: configs)
+    monkeypatch.setattr(sweep_command, "run_configs", lambda *_: configs)
     arguments = ["--dataset", "criteo_like", "--jobs", "1", "--device", "cpu", "--results-dir", str(tmp_path)]
     assert cli.main(["sweep", "scalability", *arguments]) == 1
     message = capsys.readouterr().err.splitlines()[-1]
