@@ -19,7 +19,7 @@ pdf archive: book
 test: .venv/installed
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
 	$(BIN)/pytest --numprocesses 2 --dist loadfile
-	$(BIN)/pytest --nbval book
+	$(BIN)/pytest --nbval book --numprocesses 2 --dist loadfile
 
 # Execute the notebooks at their defaults and refresh the committed outputs and figures.
 notebooks: .venv/installed

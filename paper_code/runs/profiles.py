@@ -75,13 +75,13 @@ REGIME_TRAINING = TrainingConfig(
 )
 PROFILES = {
     "smoke": Profile(
-        rows=30_000,
-        test_rows=15_000,
-        scales=(1, 4),
+        rows=20_000,
+        test_rows=8_000,
+        scales=(1, 2),
         seeds=(0, 1),
         options=LAPTOP_OPTIONS | {"blocks": 1},
         training=replace(
-            REGIME_TRAINING, batch_size=256, learning_rate=2e-3, patience=1, max_epochs=1, measured_epoch=1
+            REGIME_TRAINING, batch_size=128, learning_rate=4e-3, patience=1, max_epochs=1, measured_epoch=1
         ),
     ),
     "laptop": Profile(
