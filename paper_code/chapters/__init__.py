@@ -14,5 +14,6 @@ ARROWS = {
     "newer": ("fig03_interaction_collapse", "fig08_scalability"),
     "optimizer": ("fig03_interaction_collapse",),
     "reach": ("synthetic_logs",),
+    "title": ("claims", "ledger_page"),
 }
 """Chapter -> the chapters that it imports."""

@@ -275,7 +275,7 @@ PLAN = {
 """What the regime is to have of each log."""
 # experiments and logs that the book still shows by records of the first regime
 OF_FIRST_REGIME = {(experiment, dataset) for dataset, experiments in BOOK.items() for experiment in experiments}
-# of Part IV, beside the paper
+# what the paper does not ask
 SCRUTINY = ("optimizer", "released", "map", "alternatives", "newer")
 # these need a log's generator
 OF_GENERATORS = ("released", "map", "latent")

@@ -103,7 +103,7 @@ def trials(results_dir: str | Path) -> list[RunRecord]:
 def scrutiny_records(
     profile: str = "laptop", seeds: Sequence[int] | str | None = None, results_dir: str | Path = RESULTS_FOLDER
 ) -> list[RunRecord]:
-    """The records that the chapters of Part IV need and no other: what asking their questions costs."""
+    """The records of `SCRUTINY` that no other experiment has: what it costs to ask beyond the paper."""
     parts = {
         log: ([e for e in names if e in SCRUTINY], [e for e in names if e not in SCRUTINY])
         for log, names in BOOK.items()
