@@ -31,7 +31,7 @@ from paper_code.chapters.shared.tables import Runs
 from paper_code.chapters.shared.words import p_text
 from paper_code.data import SYNTHETIC_LOGS
 from paper_code.runs.computed import toy_results
-from paper_code.runs.experiments import BOOK, EXPERIMENTS, OF_GENERATORS, PAPER_MODELS
+from paper_code.runs.experiments import BOOK, EXPERIMENTS, OF_FIRST_REGIME, OF_GENERATORS, PAPER_MODELS
 from paper_code.runs.profiles import PROFILES, RESULTS_FOLDER, find, toy_seeds
 from paper_code.runs.reading import stored_records, trials
 from paper_code.runs.record import RunRecord
@@ -72,6 +72,16 @@ OF_RECORDS = (
     Judged(("map",), ("map",), map_claims),
     Judged(("alternatives",), ("alternatives",), alternatives_claims),
 )
+
+
+def of_first_regime(claim: Claim) -> bool:
+    """Are some of the runs that the claim is judged by still of the first regime?"""
+    if BOOK.get(claim.dataset) == ("few_rows",):
+        experiments = BOOK[claim.dataset]
+    else:
+        judged = (judged for judged in OF_RECORDS if claim.name.startswith(judged.names))
+        experiments = next((of_name.experiments for of_name in judged), ())
+    return any((experiment, claim.dataset) in OF_FIRST_REGIME for experiment in experiments)
 
 
 class Ledger:

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from paper_code.chapters.claims import claims_table, ledger_table
+from paper_code.chapters.claims import claims_table, ledger_table, of_first_regime
 from paper_code.chapters.shared.html import html_table
 from paper_code.chapters.shared.rules import (
     ANSWERS,
@@ -175,6 +175,19 @@ def badges(verdicts: str) -> str:
             f'<span class="verdict {kind}"><span aria-hidden="true">{MARKS.get(verdict, "")}</span> {part}</span>'
         )
     return "<br>".join(parts)
+
+
+def in_short(claims: Sequence[Claim]) -> str:
+    """The claims as HTML for a reader in haste: of each its verdict, its words and the effect that counts, which is the
+    last, with its interval."""
+    rows = []
+    for claim in claims:
+        shown = claims_table([claim]).iloc[-1]
+        found = [f"{shown['effect']}: {shown['ours']} ({shown['interval']})"] * claim.tested
+        found += [claim.reason] * bool(claim.reason) + ["of this project's first runs"] * of_first_regime(claim)
+        log = f" <small>({escape(log_label(claim.dataset))})</small>" if claim.dataset else ""
+        rows.append(f"<li>{badges(claim.verdict)} {escape(claim.statement)}{log}{small('; '.join(found))}</li>")
+    return f'<div class="in-short"><p><strong>In short</strong></p><ul>{"".join(rows)}</ul></div>'
 
 
 def claims_html(claims: Sequence[Claim], opened: bool = True) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from paper_code.chapters.claims import OF_RECORDS
+from paper_code.chapters.claims import of_first_regime
 from paper_code.chapters.ledger_page import badges, small
 from paper_code.chapters.shared.html import html_table
 from paper_code.chapters.shared.rules import NOT_TESTABLE, NOT_TESTED, Claim
@@ -15,7 +15,7 @@ from paper_code.chapters.shared.tables import log_label
 from paper_code.chapters.shared.words import gain_text, listed
 from paper_code.data import SYNTHETIC_LOGS
 from paper_code.published import published_dataset
-from paper_code.runs.experiments import BOOK, OF_FIRST_REGIME
+from paper_code.runs.experiments import OF_FIRST_REGIME
 from paper_code.runs.profiles import project_path
 
 LOGS = {
@@ -35,12 +35,8 @@ def logs_beside(dataset: str, results_dir: str | Path) -> tuple[str, ...]:
     if dataset not in SYNTHETIC_LOGS:
         return (dataset,)
     there = [log for log in LOGS if log not in SYNTHETIC_LOGS and (project_path(results_dir) / log).is_dir()]
-    return (*SYNTHETIC_LOGS, *(log for log in there if not first_regime(BOOK.get(log, ()), log)))
-
-
-def first_regime(experiments: Sequence[str], dataset: str) -> bool:
-    """Are the records of one of the experiments still of the first regime?"""
-    return any((experiment, dataset) in OF_FIRST_REGIME for experiment in experiments)
+    old = {dataset for _, dataset in OF_FIRST_REGIME}
+    return (*SYNTHETIC_LOGS, *(log for log in there if log not in old))
 
 
 def as_share(value: float) -> str:
@@ -67,12 +63,6 @@ class Question:
     measure: str
     chapter: str
     paper: str = ""
-
-    def experiments(self, dataset: str) -> tuple[str, ...]:
-        """The experiments whose runs answer it on a log."""
-        if BOOK.get(dataset) == ("few_rows",):
-            return BOOK[dataset]
-        return next(judged.experiments for judged in OF_RECORDS if self.claim.startswith(judged.names))
 
 
 QUESTIONS = (
@@ -165,9 +155,9 @@ def log_name(log: str) -> str:
     return LOGS.get(log, log)
 
 
-def measured(question: Question, claim: Claim) -> bool:
+def measured(claim: Claim) -> bool:
     """Are there runs of the regime that answer?"""
-    return claim.verdict != NOT_TESTED and not first_regime(question.experiments(claim.dataset), claim.dataset)
+    return claim.verdict != NOT_TESTED and not of_first_regime(claim)
 
 
 def number(question: Question, claim: Claim) -> str:
@@ -206,7 +196,7 @@ def answers_table(found: Answers) -> pd.DataFrame:
             claim = of_question.get(log)
             if claim is None:
                 cells[log_name(log)] = "-"
-            elif not measured(question, claim):
+            elif not measured(claim):
                 verdicts.append(AWAITED)
                 cells[log_name(log)] = AWAITED
             else:
@@ -236,7 +226,7 @@ def findings(found: Answers) -> dict[str, str]:
         "multi": ("average-multi-10x", 0),
         "law": ("law", 1),
     }
-    seeds = {len(c.effects[q.effect].values) for (q, _), c in found.items() if measured(q, c)}
+    seeds = {len(c.effects[q.effect].values) for (q, _), c in found.items() if measured(c)}
     return {
         **{name: finding(found, *question) for name, question in asked.items()},
         "seeds": " to ".join(map(str, sorted({min(seeds), max(seeds)}))) if seeds else f"[{AWAITED}]",
@@ -249,7 +239,7 @@ def finding(found: Answers, name: str, effect: int) -> str:
     told = [
         f"{number(question, claim)} on {log_name(log)}"
         for (question, log), claim in found.items()
-        if (question.claim, question.effect) == (name, effect) and measured(question, claim)
+        if (question.claim, question.effect) == (name, effect) and measured(claim)
     ]
     return listed(told) if told else f"[{AWAITED}]"
 
@@ -259,6 +249,6 @@ def untestable(found: Answers) -> str:
     told = [
         f"{question.words.rstrip('?')} on {log_name(log)} ({claim.failed})"
         for (question, log), claim in found.items()
-        if measured(question, claim) and claim.verdict == NOT_TESTABLE
+        if measured(claim) and claim.verdict == NOT_TESTABLE
     ]
     return "; ".join(told) or "none of what has been measured"

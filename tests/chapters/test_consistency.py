@@ -32,10 +32,14 @@ def test_averages_that_agree():
 
 
 def test_drops_that_do_not():
-    """(0.00086 + 0.00101 + 0.00084) / 3 and (0.00096 + 0.00050 + 0.00089) / 3."""
-    for log, printed, recomputed in (("Criteo", "-0.00136", "-0.00090"), ("Avazu", "-0.00118", "-0.00078")):
+    """(0.00086 + 0.00101 + 0.00084) / 3 and (0.00096 + 0.00050 + 0.00089) / 3, where the paper divided by two."""
+    for log, printed, mean, over_two in (
+        ("Criteo", "-0.00136", "-0.00090", "-0.001355"),
+        ("Avazu", "-0.00118", "-0.00078", "-0.001175"),
+    ):
         found = statement(f"Drop of DNN, xDeepFM and FinalMLP at 10x, {log}")
-        assert (found.printed, found.recomputed, found.agrees) == (printed, recomputed, False)
+        assert (found.printed, found.agrees) == (printed, False)
+        assert found.recomputed == f"{mean}; {over_two} is their sum over two"
 
 
 def test_exceptions_to_always():

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from paper_code.chapters import title
+from paper_code.chapters import claims, title
 from paper_code.chapters.claims import OF_RECORDS
 from paper_code.chapters.shared.rules import Claim, Effect
 from paper_code.runs.experiments import BOOK
@@ -17,15 +17,24 @@ def claim(name: str, dataset: str, values=(0.30, 0.31, 0.32), **further) -> Clai
 
 @pytest.fixture
 def of_the_regime(monkeypatch):
-    monkeypatch.setattr(title, "OF_FIRST_REGIME", set())
+    monkeypatch.setattr(claims, "OF_FIRST_REGIME", set())
 
 
 def test_every_question_is_of_a_claim_of_the_ledger():
     names = [name for judged in OF_RECORDS for name in judged.names]
     for question in title.QUESTIONS:
         assert question.claim.startswith(tuple(names))
-        assert question.experiments("criteo_like")
-        assert question.experiments("criteo_80k") == ("few_rows",)
+
+
+def test_a_claim_is_of_the_first_regime_with_any_of_its_experiments(monkeypatch):
+    monkeypatch.setattr(claims, "OF_FIRST_REGIME", {("evidence_ii", "criteo_like"), ("few_rows", "criteo_80k")})
+    for name, dataset, expected in [
+        ("law", "criteo_like", True),
+        ("law", "avazu_like", False),
+        ("embedding-collapse", "criteo_like", False),
+        ("embedding-collapse", "criteo_80k", True),
+    ]:
+        assert claims.of_first_regime(claim(name, dataset)) == expected
 
 
 def test_an_answer_has_its_effect_interval_and_verdict(of_the_regime):
@@ -46,7 +55,7 @@ def test_a_rank_correlation_is_told_as_one(of_the_regime):
 
 
 def test_runs_of_the_first_regime_answer_nothing(monkeypatch):
-    monkeypatch.setattr(title, "OF_FIRST_REGIME", {("collapse", "criteo_like")})
+    monkeypatch.setattr(claims, "OF_FIRST_REGIME", {("collapse", "criteo_like")})
     found = title.answers([claim("embedding-collapse", "criteo_like")])
     assert title.answers_table(found).loc[0, "criteo_like, synthetic"] == title.AWAITED
     assert title.findings(found) == {
