@@ -31,7 +31,7 @@ from paper_code.chapters.shared.tables import Runs
 from paper_code.chapters.shared.words import p_text
 from paper_code.data import SYNTHETIC_LOGS
 from paper_code.runs.computed import toy_results
-from paper_code.runs.experiments import BOOK, EXPERIMENTS, OF_FIRST_REGIME, OF_GENERATORS, PAPER_MODELS
+from paper_code.runs.experiments import BOOK, EXPERIMENTS, OF_FIRST_REGIME, OF_GENERATORS, PAPER_MODELS, sizes_of
 from paper_code.runs.profiles import PROFILES, RESULTS_FOLDER, find, toy_seeds
 from paper_code.runs.reading import stored_records, trials
 from paper_code.runs.record import RunRecord
@@ -98,7 +98,6 @@ class Ledger:
         results_dir: str = RESULTS_FOLDER,
     ):
         self.datasets, self.profile, self.seeds, self.results_dir = datasets, profile, seeds, results_dir
-        self.scales = find("profile", profile, PROFILES).scales
         self.found: dict[tuple[str, str], Runs | Check] = {}  # by name and log
 
     def records(self, experiment: str, dataset: str) -> list[RunRecord]:
@@ -109,7 +108,7 @@ class Ledger:
     def runs(self, experiment: str, dataset: str) -> Runs:
         """The runs of an experiment on a log, which know what sizes they should have."""
         if (experiment, dataset) not in self.found:
-            variants = EXPERIMENTS[experiment](self.scales)
+            variants = EXPERIMENTS[experiment](sizes_of(find("profile", self.profile, PROFILES), dataset))
             scales = {variant.scale * variant.num_sets for variant in variants}
             self.found[experiment, dataset] = Runs(self.records(experiment, dataset), dataset, scales)
         return self.found[experiment, dataset]
@@ -153,14 +152,17 @@ class Ledger:
         return list(map(self.gated, claims))
 
     def of_few_rows(self, dataset: str) -> list[Claim]:
-        """Figures 1b to 3 of a log with few rows."""
+        """Figures 1b to 3 of a log with few rows, and Evidence III and IV where they were asked of it."""
         runs = self.runs("few_rows", dataset)
         of_model = {
             model: Runs([r for r in runs.records if r.config["model"] == model], dataset, scales)
             for model, scales in {"ffm": [1], "dcnv2": runs.scales}.items()
         }
         claims = collapse_claims(of_model["dcnv2"]) + law_claim(of_model["ffm"], of_model["dcnv2"])
-        return claims + [claim for model, of_one in of_model.items() for claim in law_claims(of_one, model)]
+        claims += [claim for model, of_one in of_model.items() for claim in law_claims(of_one, model)]
+        evidence = {"evidence_iii": evidence_iii_claims, "evidence_iv": evidence_iv_claims}
+        asked = {name: self.runs(name, dataset) for name in evidence}
+        return claims + [claim for name, found in asked.items() if found.records for claim in evidence[name](found)]
 
     def claims(self, *names: str) -> list[Claim]:
         """The claims on runs whose names begin so; none: all of them."""

@@ -9,6 +9,7 @@ from paper_code.data import SYNTHETIC_LOGS
 from paper_code.runs.config import DATA_FOLDER, RunConfig
 from paper_code.runs.profiles import (
     PROFILES,
+    Profile,
     find,
     log_of_profile,
     num_fields,
@@ -250,7 +251,12 @@ EXPERIMENTS: dict[str, Callable[[Sequence[int]], list[Variant]]] = {
     "mixed_precision": mixed_precision,
 }
 # experiments of so many runs on a log that they are made with the first seeds of the profile only
-SEEDS_OF = {("map", "criteo_like"): 3, ("map", "avazu_like"): 3, ("optimizer", "avazu_like"): 3}
+SEEDS_OF = {
+    **{("map", "criteo_like"): 3, ("map", "avazu_like"): 3, ("optimizer", "avazu_like"): 3},
+    **{("tables", "frappe"): 5, ("scalability", "frappe_random"): 5, ("scalability", "movielens_without_ids"): 5},
+}
+# logs that the regime has no larger sizes of
+LARGEST_OF = {"criteo_80k": 4, "frappe": 4, "frappe_random": 4, "movielens_without_ids": 4}
 # what the regime adds to the chapters of the first
 REGIME = ("sizes", "trained_out", "noise", "base_rate", "permuted", "controls", "latent")
 # what the book shows of each log, and the sweep trains without an experiment's name: what the paper has of Criteo and
@@ -286,6 +292,12 @@ def book_experiments(dataset: str) -> tuple[str, ...]:
     return BOOK.get(dataset, tuple(name for name in BOOK["criteo_like"] if name not in OF_GENERATORS))
 
 
+def sizes_of(profile: Profile, dataset: str) -> tuple[int, ...]:
+    """The profile's sizes of the models on the log, as multiples of the base."""
+    most = LARGEST_OF.get(dataset) if profile.by_regime else None
+    return tuple(scale for scale in profile.scales if scale <= (most or scale))
+
+
 def run_configs(
     experiment: str,
     dataset: str,
@@ -306,7 +318,7 @@ def run_configs(
     for number, seed in enumerate(chosen):
         data = log_of_profile(settings, dataset, seed, data_folder)
         fields = num_fields(data, data_folder)
-        for variant in variants(settings.scales):
+        for variant in variants(sizes_of(settings, dataset)):
             if seeds is None and number >= (variant.seeds or most):
                 continue
             config = run_config(settings, varied(data, variant, experiment), fields, variant, seed)
