@@ -19,6 +19,7 @@ from sphinx.config import Config
 from sphinx.environment import BuildEnvironment
 
 from paper_code.book.build import installed_packages
+from paper_code.book.terms import define_terms
 from paper_code.chapters.shared.vega import vega_bundle
 from paper_code.runs.machine import commit
 
@@ -31,6 +32,7 @@ def setup(app: Sphinx) -> dict:
     app.connect("env-before-read-docs", read_users_of_values)
     app.connect("env-get-updated", write_all_if_names_changed, priority=900)  # after the figures have their numbers
     app.connect("html-page-context", inline_drawings)
+    app.connect("html-page-context", define_terms)
     app.connect("html-page-context", mend_lists)
     app.connect("html-page-context", drop_thebe, priority=900)
     app.connect("build-finished", add_files)
