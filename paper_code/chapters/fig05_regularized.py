@@ -25,8 +25,8 @@ from paper_code.chapters.shared.style import (
     seeds_title,
     styled,
 )
-from paper_code.chapters.shared.tables import Runs, results_table, variant, with_references
-from paper_code.chapters.shared.words import counted, variant_name
+from paper_code.chapters.shared.tables import Runs, results_table, variant, variant_name, with_references
+from paper_code.chapters.shared.words import counted
 from paper_code.runs.record import RunRecord
 
 

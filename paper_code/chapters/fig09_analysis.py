@@ -20,7 +20,6 @@ from paper_code.chapters.shared.style import (
     GAIN_LABEL,
     INITIAL_MARK,
     RANDOM_BAR,
-    VARIANT_LABELS,
     WHISKERS,
     bar_ink,
     field_ticks,
@@ -37,6 +36,7 @@ from paper_code.chapters.shared.style import (
 )
 from paper_code.chapters.shared.tables import (
     PLAIN,
+    VARIANT_LABELS,
     Runs,
     field_measures,
     initial_model,
@@ -44,8 +44,9 @@ from paper_code.chapters.shared.tables import (
     of_sets,
     results_table,
     share_of_random,
+    variant_name,
 )
-from paper_code.chapters.shared.words import abundance_text, counted, variant_name
+from paper_code.chapters.shared.words import abundance_text, counted
 from paper_code.models import MODEL_LABELS
 from paper_code.runs.record import RunRecord
 from paper_code.spectra import information_abundance_of, random_information_abundance

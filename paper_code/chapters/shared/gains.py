@@ -12,11 +12,17 @@ from paper_code.chapters.shared.style import (
     GAIN_LABEL,
     GREY,
     LINE_KEYS,
-    VARIANT_LABELS,
     line_look,
     sorted_lines,
 )
-from paper_code.chapters.shared.tables import PLAIN, log_label, over_seeds, results_table
+from paper_code.chapters.shared.tables import (
+    PLAIN,
+    VARIANT_LABELS,
+    log_label,
+    over_seeds,
+    results_table,
+    variant_name,
+)
 from paper_code.chapters.shared.words import abundance_text, gain_text, interval_text, size_text, sizes_text
 from paper_code.models import MODEL_LABELS
 from paper_code.published import published_auc, published_dataset
@@ -93,8 +99,9 @@ def auc_table(records: Sequence[RunRecord], spread: bool = False) -> pd.DataFram
     dataset = records[0].config["data"]["name"]
     sources = {"published": f"published, {published_dataset(dataset)}", "ours": f"ours, {log_label(dataset)}"}
     table = wide.reset_index()
-    table = table.assign(model=table["model"].map(MODEL_LABELS), source=table["source"].map(sources))
-    return table.drop(columns="variant") if set(table["variant"]) == {PLAIN} else table
+    columns = {"model": MODEL_LABELS.get, "source": sources.get, "variant": variant_name}
+    table, plain = table.assign(**{name: table[name].map(of) for name, of in columns.items()}), set(table["variant"])
+    return table.drop(columns="variant") if plain == {PLAIN} else table
 
 
 def beside_published(data: pd.DataFrame, chart: str, axes: str) -> str:

@@ -16,7 +16,7 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from paper_code.chapters.shared.tables import PLAIN, log_label
+from paper_code.chapters.shared.tables import PLAIN, VARIANT_LABELS, log_label
 from paper_code.models import MODEL_LABELS
 from paper_code.runs.profiles import project_path
 from paper_code.runs.record import RunRecord
@@ -33,15 +33,6 @@ MARKERS |= {"ffm": "X", "fm": "h", "gdcn": "*", "rankmixer": (8, 1, 0)}
 
 
 LINES, EMBEDDING_LABELS = {"SE": "--", "ME": "-"}, {"SE": "single", "ME": "multi"}
-VARIANT_LABELS = {
-    PLAIN: "",
-    "unitary": "regularised",
-    "block_scales + unitary": "regularised, authors' form",
-    "norm_divergence": "restricted",
-    "shared_interaction": "shared interaction",
-    "subspace_similarity": "subspace similarity",
-    "singular_value_spread": "singular-value spread",
-}
 VARIANT_MARKERS = dict(
     zip([name for name in VARIANT_LABELS if name != PLAIN], ["d", (4, 1, 0), "<", ">", "p", (6, 1, 0)], strict=True)
 )

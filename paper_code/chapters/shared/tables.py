@@ -27,6 +27,15 @@ if TYPE_CHECKING:  # it needs PyTorch, which tables do without
     from paper_code.models import CTRModel
 
 PLAIN = "plain"
+VARIANT_LABELS = {
+    PLAIN: "",
+    "unitary": "regularised",
+    "block_scales + unitary": "regularised, authors' form",
+    "norm_divergence": "restricted",
+    "shared_interaction": "shared interaction",
+    "subspace_similarity": "subspace similarity",
+    "singular_value_spread": "singular-value spread",
+}
 RANDOM_SPECTRA = "figures/data/random_spectra.npz"
 """Random spectra of the shapes in the records that come with the project, see `store_spectra`."""
 RESULT_COLUMNS = [
@@ -186,6 +195,11 @@ def variant(config: dict) -> str:
     return " + ".join([*parts, *([config["regularizer"]["name"]] if config.get("regularizer") else [])]) or PLAIN
 
 
+def variant_name(variant: str) -> str:
+    """The variant in words."""
+    return VARIANT_LABELS.get(variant, variant) or "plain"
+
+
 def embedding_decay(training: dict) -> float:
     """The embeddings' weight decay, which may be that of all."""
     return training.get("embedding_weight_decay", training["weight_decay"])
@@ -335,8 +349,9 @@ def abundance_table(records: Sequence[RunRecord]) -> pd.DataFrame:
     numbers = table.columns[4:]
     table[numbers] = table[numbers].map(lambda value: f"{value:.2f}")
     table["scale"] = ["base" if scale == 1 else f"{scale}x" for scale in table["scale"]]
-    table["model"] = table["model"].map(MODEL_LABELS)
-    return table.drop(columns="variant") if set(table["variant"]) == {PLAIN} else table
+    table["model"], plain = table["model"].map(MODEL_LABELS), set(table["variant"]) == {PLAIN}
+    table["variant"] = table["variant"].map(variant_name)
+    return table.drop(columns="variant") if plain else table
 
 
 def field_abundance(record: RunRecord) -> np.ndarray:

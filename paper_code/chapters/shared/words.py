@@ -4,8 +4,6 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from paper_code.chapters.shared.style import VARIANT_LABELS
-
 
 def abundance_text(value: float) -> str:
     """Two significant digits, never with an exponent."""
@@ -36,10 +34,6 @@ def counted(number: int, noun: str) -> str:
 
 def interval_text(half: float) -> str:
     return f" ± {half:.4f}" if half else ""
-
-
-def variant_name(variant: str) -> str:
-    return VARIANT_LABELS.get(variant, variant) or "plain"
 
 
 def plain_text(value: float) -> str:
