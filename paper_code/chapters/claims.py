@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
+from pathlib import Path
 
 import pandas as pd
 
@@ -32,7 +33,7 @@ from paper_code.chapters.shared.words import p_text
 from paper_code.data import SYNTHETIC_LOGS
 from paper_code.runs.computed import toy_results
 from paper_code.runs.experiments import BOOK, EXPERIMENTS, OF_FIRST_REGIME, OF_GENERATORS, PAPER_MODELS, sizes_of
-from paper_code.runs.profiles import PROFILES, RESULTS_FOLDER, find, toy_seeds
+from paper_code.runs.profiles import PROFILES, RESULTS_FOLDER, find, project_path, toy_seeds
 from paper_code.runs.reading import stored_records, trials
 from paper_code.runs.record import RunRecord
 
@@ -72,6 +73,20 @@ OF_RECORDS = (
     Judged(("map",), ("map",), map_claims),
     Judged(("alternatives",), ("alternatives",), alternatives_claims),
 )
+
+
+REAL_LOGS = ("movielens", "frappe", "criteo_80k")
+"""Real logs of the ledger, whose records come with the project and whose rows do not."""
+
+
+def logs_beside(dataset: str, results_dir: str | Path = RESULTS_FOLDER) -> tuple[str, ...]:
+    """The logs of the ledger, the one that stands for Criteo first: the synthetic ones and the real ones that have
+    records of the regime; or the given log alone."""
+    if dataset not in SYNTHETIC_LOGS:
+        return (dataset,)
+    of_first = {log for _, log in OF_FIRST_REGIME}
+    there = (log for log in REAL_LOGS if (project_path(results_dir) / log).is_dir())
+    return (*SYNTHETIC_LOGS, *(log for log in there if log not in of_first))
 
 
 def of_first_regime(claim: Claim) -> bool:

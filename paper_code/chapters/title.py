@@ -3,7 +3,6 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import pandas as pd
 
@@ -13,10 +12,7 @@ from paper_code.chapters.shared.html import html_table
 from paper_code.chapters.shared.rules import NOT_TESTABLE, NOT_TESTED, Claim
 from paper_code.chapters.shared.tables import log_label
 from paper_code.chapters.shared.words import gain_text, listed
-from paper_code.data import SYNTHETIC_LOGS
 from paper_code.published import published_dataset
-from paper_code.runs.experiments import OF_FIRST_REGIME
-from paper_code.runs.profiles import project_path
 
 LOGS = {
     "movielens": "MovieLens-1M",
@@ -27,16 +23,6 @@ LOGS = {
 }
 """The logs of the title page, real ones first, and how they are called there."""
 AWAITED = "being measured anew"
-
-
-def logs_beside(dataset: str, results_dir: str | Path) -> tuple[str, ...]:
-    """The logs of the title page and the ledger, the one that stands for Criteo first: the synthetic ones and those
-    with records of the regime; or the given log alone."""
-    if dataset not in SYNTHETIC_LOGS:
-        return (dataset,)
-    there = [log for log in LOGS if log not in SYNTHETIC_LOGS and (project_path(results_dir) / log).is_dir()]
-    old = {dataset for _, dataset in OF_FIRST_REGIME}
-    return (*SYNTHETIC_LOGS, *(log for log in there if log not in old))
 
 
 def as_share(value: float) -> str:

@@ -4,7 +4,6 @@ import argparse
 import json
 
 from paper_code.commands.options import add_command, add_json, add_profile, add_results_dir
-from paper_code.data import SYNTHETIC_LOGS
 
 EXAMPLE = """\
 example: paper-code claims --effects
@@ -18,7 +17,7 @@ how many effects of the claim have their interval on the claimed side, across th
 
 def add(commands, name: str, summary: str) -> None:
     parser = add_command(commands, name, run, summary, EXAMPLE, ("paper_code.chapters.claims",))
-    parser.add_argument("--dataset", nargs="+", default=list(SYNTHETIC_LOGS), help="(default: both synthetic logs)")
+    parser.add_argument("--dataset", nargs="+", help="(default: the logs of the book)")
     parser.add_argument("--seeds", help="such as 0,1,2 (default: the profile's)")
     parser.add_argument("--effects", action="store_true", help="of every claim its rule and effects as well")
     add_profile(parser)
@@ -27,9 +26,10 @@ def add(commands, name: str, summary: str) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    from paper_code.chapters.claims import claims_table, ledger, ledger_table
+    from paper_code.chapters.claims import claims_table, ledger, ledger_table, logs_beside
 
-    claims = ledger(options.dataset, options.profile, options.seeds, options.results_dir)
+    datasets = options.dataset or logs_beside("criteo_like", options.results_dir)
+    claims = ledger(datasets, options.profile, options.seeds, options.results_dir)
     table = ledger_table(claims)
     if options.json:
         effects = claims_table(claims).drop(columns=["claim", "verdict"]).to_dict("records")

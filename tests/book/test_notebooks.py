@@ -19,7 +19,7 @@ from paper_code.chapters import (
     ledger_page,
 )
 from paper_code.chapters.alternatives import alternatives_table
-from paper_code.chapters.claims import ledger
+from paper_code.chapters.claims import ledger, logs_beside
 from paper_code.chapters.consistency import published_intervals
 from paper_code.chapters.measures import measures_table
 from paper_code.chapters.optimizer import absent_table, typical_gradient
@@ -57,7 +57,7 @@ def on_both(experiment: str) -> list[RunRecord]:
 
 # every figure of the book -> what it is drawn from, of the committed records
 DRAWN_FROM = {
-    "claims_ledger": lambda: [ledger_page.summary_table(ledger((CRITEO, AVAZU)))],
+    "claims_ledger": lambda: [ledger_page.summary_table(ledger(logs_beside(CRITEO)))],
     "fig01_single_embedding": lambda: [records_of("tables", CRITEO), ["SE"]],
     "fig01_spectra": lambda: [records_of("collapse", CRITEO)],
     "fig02_information_abundance": lambda: [records_of("collapse", CRITEO)],

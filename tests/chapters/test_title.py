@@ -96,6 +96,6 @@ def test_the_papers_number_is_named_by_the_log_that_ours_stands_for(of_the_regim
 def test_the_logs_are_those_with_records_of_the_regime(tmp_path, monkeypatch):
     for log in ("movielens", "criteo_80k"):
         (tmp_path / log).mkdir()
-    monkeypatch.setattr(title, "OF_FIRST_REGIME", {(experiment, "criteo_80k") for experiment in BOOK["criteo_80k"]})
-    assert title.logs_beside("avazu_like", tmp_path) == ("criteo_like", "avazu_like", "movielens")
-    assert title.logs_beside("mine", tmp_path) == ("mine",)
+    monkeypatch.setattr(claims, "OF_FIRST_REGIME", {(experiment, "criteo_80k") for experiment in BOOK["criteo_80k"]})
+    assert claims.logs_beside("avazu_like", tmp_path) == ("criteo_like", "avazu_like", "movielens")
+    assert claims.logs_beside("mine", tmp_path) == ("mine",)
