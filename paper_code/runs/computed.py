@@ -13,7 +13,8 @@ from paper_code.runs.store import write
 from paper_code.toy_result import ToyResult
 
 DIGITS = 9
-"""Significant digits of what is kept: computed in float64, they are the same on every processor."""
+"""Significant digits of what is kept: computed in float64, they are the same on every processor with AVX2 (where
+PyTorch draws the same random numbers)."""
 
 
 def computed(
@@ -51,8 +52,8 @@ def toy_result(cardinality: int, seeds: Sequence[int], device: str, results_dir:
     return ToyResult(cardinality, tuple(seeds), *map(np.array, found.values()))
 
 
-def compute_toy(parameters: dict, device: str = "auto") -> dict:
-    """What is kept of `run_toy`, of these parameters: singular values to as many digits as all processors give."""
+def compute_toy(parameters: dict, device: str = "cpu") -> dict:
+    """What is kept of `run_toy`, of these parameters: singular values to `DIGITS`."""
     from paper_code.runs.measurement import rounded
     from paper_code.toy import run_toy
     from paper_code.training.process import find_device
