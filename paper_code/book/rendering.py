@@ -29,6 +29,7 @@ IMAGE = re.compile(r'<img\b[^>]*?\bsrc="([^"]+\.svg)"[^>]*>')
 def setup(app: Sphinx) -> dict:
     app.add_config_value("rendered_by", rendered_by(Path(app.srcdir, "_static")), "env")
     app.connect("config-inited", name_commit)
+    app.connect("config-inited", drop_launchers_without_a_place)
     app.connect("env-before-read-docs", read_users_of_values)
     app.connect("env-get-updated", write_all_if_names_changed, priority=900)  # after the figures have their numbers
     app.connect("html-page-context", inline_drawings)
@@ -43,6 +44,14 @@ def name_commit(app: Sphinx, config: Config) -> None:
     built = commit()
     text = f"Built from commit {built['commit'][:10]}" if built["commit"] else "Built outside of a checkout"
     config.html_theme_options["extra_footer"] = f"<p>{text}{' with changes' * bool(built['modified'])}.</p>"
+
+
+def drop_launchers_without_a_place(app: Sphinx, config: Config) -> None:
+    """Offer Binder and Colab only where `_config.yml` says from which repository they could launch a notebook."""
+    options = config.html_theme_options
+    if not options.get("repository_url"):
+        for name in ("binderhub_url", "colab_url"):
+            options.get("launch_buttons", {}).pop(name, None)
 
 
 def rendered_by(static: Path) -> str:

@@ -9,6 +9,7 @@ from docutils.nodes import title
 
 from paper_code.book.rendering import (
     BUNDLED,
+    drop_launchers_without_a_place,
     drop_thebe,
     inline_drawings,
     inline_svg,
@@ -56,6 +57,18 @@ def test_the_launcher_of_live_code_is_left_out():
     context = {"script_files": [own, launcher, "_static/sphinx-thebe.js"], "css_files": ["a.css"]}
     drop_thebe(None, "page", "page.html", context, None)
     assert context == {"script_files": [own], "css_files": ["a.css"]}
+
+
+@pytest.mark.parametrize(("url", "offered"), [("", []), ("https://github.com/a/b", ["binderhub_url", "colab_url"])])
+def test_binder_and_colab_are_offered_where_the_repository_is_named(url, offered):
+    buttons = {
+        "thebe": False,
+        "binderhub_url": "https://mybinder.org",
+        "colab_url": "https://colab.research.google.com",
+    }
+    options = {"repository_url": url, "launch_buttons": buttons}
+    drop_launchers_without_a_place(None, SimpleNamespace(html_theme_options=options))
+    assert [name for name in buttons if name != "thebe"] == offered
 
 
 def test_references_are_no_list_without_items():
