@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -272,6 +273,16 @@ def test_the_text_says_what_the_report_does(store, capsys, records):
         assert f"test AUC {record.scores['test_auc']:.6f}" in line
     assert "(+0.000000 of 0." in lines[2]
     assert lines[4].startswith("verdict: 2 same bits, 1 within the spread")
+
+
+def test_the_spread_is_five_times_what_other_instructions_were_measured_to_change():
+    measured = pd.read_csv(command.project_path("figures/data/verification_other_instructions.csv"))
+    assert len(measured) >= 3
+    for name, unit in (("test_auc", 1e-4), ("information_abundance", 1e-2)):
+        differences = measured[f"{name}_difference"].to_numpy()
+        expected = 5 * np.sqrt(np.mean(differences**2))
+        assert verification.SPREAD[name] == pytest.approx(np.ceil(expected / unit) * unit)
+    assert measured["best_look_difference"].abs().max() <= verification.SPREAD["best_look"]
 
 
 # What needs no log
