@@ -1,8 +1,9 @@
 # `make book` and `make test` set up everything they need; Python 3.11 is all they expect.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
+TOOLS := _build/tools/bin
 
-.PHONY: book pdf archive test notebooks bench harden audit clean
+.PHONY: book pdf archive release test notebooks bench harden audit sbom clean
 
 # Executes the notebooks and builds the pages that have changed since the last time. A page with a warning is kept by
 # Sphinx as read, so that the next try would be silent: then all pages are read again.
@@ -15,6 +16,17 @@ book: .venv/installed
 # The book for reading on paper and for passing on: below _build/. The PDF is printed by Chromium.
 pdf archive: book
 	$(BIN)/python -m paper_code.book $@
+
+# All files of a release in _build/release/, with their sums: built from nothing twice, and held against each other. Some
+# twenty minutes.
+release: .venv/installed _build/tools/installed
+	for round in 1 2; do \
+		rm -rf _build/book _build/html _build/.doctrees _build/figures && $(MAKE) pdf archive && \
+		$(BIN)/python -m paper_code.book release --to _build/release-$$round --builder $(TOOLS)/python || exit 1; \
+	done
+	diff -r _build/release-1 _build/release-2
+	rm -rf _build/release _build/release-1 && mv _build/release-2 _build/release
+	cat _build/release/SHA256SUMS
 
 test: .venv/installed
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
@@ -37,8 +49,24 @@ harden: .venv/installed
 
 # Known vulnerabilities of the installed packages; asks pypi.org.
 audit: .venv/installed
-	$(BIN)/pip install --quiet --disable-pip-version-check pip-audit==2.10.1
-	$(BIN)/pip-audit --local --skip-editable
+	@$(BIN)/python -c 'import urllib.request as ask; ask.urlopen("https://pypi.org/pypi/pip/json", timeout=20)' \
+		2>/dev/null || { echo "make audit: pypi.org does not answer, so it cannot be known here whether vulnerabilities" \
+		"of the $$($(BIN)/pip list --format=freeze | wc -l) installed packages are known. What is installed needs no" \
+		"network: make sbom." >&2; exit 1; }
+	@$(MAKE) --no-print-directory _build/tools/installed
+	PIPAPI_PYTHON_LOCATION=$(BIN)/python $(TOOLS)/pip-audit --local --skip-editable
+
+# What is installed, with versions and licences, as an SBOM in the format CycloneDX; to validate it takes minutes.
+sbom: .venv/installed _build/tools/installed
+	$(TOOLS)/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible --no-validate \
+		--output-file _build/sbom.cdx.json $(BIN)/python
+	@echo "The SBOM: $(CURDIR)/_build/sbom.cdx.json"
+
+# Apart from the book's environment: what is installed there decides whether a notebook is executed again.
+_build/tools/installed: Makefile
+	$(PYTHON) -m venv --clear _build/tools
+	$(TOOLS)/pip install --quiet --disable-pip-version-check build==1.6.1 cyclonedx-bom==7.5.0 pip-audit==2.10.1
+	touch $@
 
 # Anew, as what an earlier try with another Python has left there would stay beside it.
 .venv/installed: pyproject.toml

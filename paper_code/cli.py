@@ -1,4 +1,4 @@
-"""The command line: prepare, train, sweep, toy, claims, diagnose."""
+"""The command line: prepare, train, sweep, verify, toy, claims, diagnose."""
 
 import argparse
 import os
@@ -13,6 +13,7 @@ COMMANDS = {
     "prepare": "encode a raw click log",
     "train": "train one model and store its record",
     "sweep": "train all runs that figures need",
+    "verify": "train stored records anew and compare",
     "claims": "print the verdict on every claim",
     "toy": "the toy experiment of Appendix A",
     "diagnose": "measure how collapsed the embedding tables of a file are",

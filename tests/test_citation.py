@@ -51,8 +51,19 @@ def test_its_version_is_that_of_the_package(citation):
     assert citation["version"] == version()
 
 
-def test_it_names_a_licence_exactly_if_the_project_has_one(citation):
-    assert ("license" in citation) == any(PROJECT.glob("LICEN[CS]E*"))
+def test_the_licences_are_the_same_everywhere(citation):
+    project = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert citation["license"] == ["MIT", "CC-BY-4.0"]
+    assert project["license"] == "MIT"
+    page = (PROJECT / "book" / "cite.md").read_text(encoding="utf-8")
+    for file, beginning in zip(project["license-files"], ("MIT License", "The text and the figures"), strict=True):
+        assert (PROJECT / file).read_text(encoding="utf-8").startswith(beginning)
+        assert f"`{file}`" in page
+
+
+def test_the_changes_begin_with_the_version():
+    changes = (PROJECT / ".github" / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert re.search(r"^## (\S+)", changes, flags=re.MULTILINE)[1] == version()
 
 
 def test_its_reference_is_the_paper_as_in_the_bibliography(citation, paper):

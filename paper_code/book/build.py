@@ -6,6 +6,7 @@ import filecmp
 import hashlib
 import json
 import os
+import re
 import shutil
 import sys
 import time
@@ -24,6 +25,7 @@ from IPython.core.inputtransformer2 import TransformerManager
 from jupyter_core.utils import ensure_event_loop
 from tqdm import tqdm
 
+from paper_code.book.release import NAME, release
 from paper_code.runs.machine import processor
 from paper_code.runs.profiles import NEW_RESULTS, project_path
 
@@ -37,7 +39,6 @@ DATA = (project_path("figures/data"), NEW_RESULTS)
 """Folders of files that notebooks read, beside the results folder that they are given."""
 AT_ONCE = 2
 """Notebooks that are executed at the same time."""
-NAME = "embedding-collapse-companion"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 BESIDE = Path(__file__).parent
 """Where the script and the style of the printed book are."""
@@ -258,7 +259,8 @@ def open_browser() -> Iterator["Browser"]:
 
 
 def print_book(html: str | Path, target: str | Path) -> None:
-    """Write the built pages, in the order of their table of contents, to one PDF with links between the chapters.
+    """Write the built pages, in the order of their table of contents, to one PDF with links between the chapters; the
+    same pages and the same browser give the same bytes.
 
     html: the folder of the built book. The text and the numbers of figures are those of the pages. Code is left out,
     static figures stand for interactive ones, and everything else that is folded is open. FileNotFoundError: there is
@@ -287,6 +289,17 @@ def print_book(html: str | Path, target: str | Path) -> None:
             outline=True,
             tagged=True,
         )
+    undate(Path(target))
+
+
+PDF_DATE = re.compile(rb"(?<=Date \(D:)\d{14}[+-]\d\d'\d\d'(?=\))")
+
+
+def undate(pdf: Path) -> None:
+    """Date the PDF 1980, as the entries of the archive; its length stays, and so do the places in its table."""
+    content = pdf.read_bytes()
+    head, rest = content[:1000], content[1000:]  # the browser writes its dates first
+    pdf.write_bytes(PDF_DATE.sub(b"19800101000000+00'00'", head) + rest)
 
 
 def archive_book(html: str | Path, target: str | Path) -> None:
@@ -319,6 +332,9 @@ def main() -> int:
         command = actions.add_parser(action, help=f"make {what} of the built book")
         command.add_argument("--html", default=project_path("_build/html"), help="folder of the built book")
         command.add_argument("--to", default=project_path(f"_build/{NAME}.{ending}"), help="the file to write")
+    command = actions.add_parser("release", help="make all files of a release, of the commit and the built book")
+    command.add_argument("--to", type=Path, default=project_path("_build/release"), help="the folder to write")
+    command.add_argument("--builder", default=sys.executable, help="a Python that has the package `build`")
     options = parser.parse_args()
     if options.action == "execute":
         execute_book(project_path("_build/book"))
@@ -326,8 +342,11 @@ def main() -> int:
         refresh_committed()
     else:
         try:
-            {"pdf": print_book, "archive": archive_book}[options.action](options.html, options.to)
-        except FileNotFoundError as error:
+            if options.action == "release":
+                release(options.to, project_path("_build"), options.builder)
+            else:
+                {"pdf": print_book, "archive": archive_book}[options.action](options.html, options.to)
+        except (FileNotFoundError, RuntimeError) as error:
             parser.exit(1, f"{error}\n")
-        print(f"The book: {options.to}")
+        print(f"The {'release' if options.action == 'release' else 'book'}: {options.to}")
     return 0

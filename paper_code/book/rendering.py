@@ -12,6 +12,7 @@ import re
 import shutil
 from collections.abc import Container, Iterable
 from copy import deepcopy
+from importlib.metadata import distribution
 from pathlib import Path
 
 from sphinx.application import Sphinx
@@ -29,6 +30,7 @@ IMAGE = re.compile(r'<img\b[^>]*?\bsrc="([^"]+\.svg)"[^>]*>')
 def setup(app: Sphinx) -> dict:
     app.add_config_value("rendered_by", rendered_by(Path(app.srcdir, "_static")), "env")
     app.connect("config-inited", name_commit)
+    app.connect("config-inited", drop_launchers_without_a_place)
     app.connect("env-before-read-docs", read_users_of_values)
     app.connect("env-get-updated", write_all_if_names_changed, priority=900)  # after the figures have their numbers
     app.connect("html-page-context", inline_drawings)
@@ -44,6 +46,14 @@ def name_commit(app: Sphinx, config: Config) -> None:
     built = commit()
     text = f"Built from commit {built['commit'][:10]}" if built["commit"] else "Built outside of a checkout"
     config.html_theme_options["extra_footer"] = f"<p>{text}{' with changes' * bool(built['modified'])}.</p>"
+
+
+def drop_launchers_without_a_place(app: Sphinx, config: Config) -> None:
+    """Offer Binder and Colab only where `_config.yml` says from which repository they could launch a notebook."""
+    options = config.html_theme_options
+    if not options.get("repository_url"):
+        for name in ("binderhub_url", "colab_url"):
+            options.get("launch_buttons", {}).pop(name, None)
 
 
 def rendered_by(static: Path) -> str:
@@ -127,9 +137,29 @@ def add_files(app: Sphinx, error: Exception | None) -> None:
     written = "".join(page.read_text(encoding="utf-8") for page in pages.glob("*.html"))
     if 'class="interactive-chart"' in written:
         (pages / "_static" / "vega.js").write_text(vega_bundle(), encoding="utf-8")
+    (pages / "_static" / "packages.LICENSE.txt").write_text(licences(), encoding="utf-8")
     icons = pages / "_static" / "scripts" / "fontawesome.js"
     used = set(re.findall(r"\bfa-([a-z0-9-]+)", written))
     icons.write_text(without_unused_icons(icons.read_text(encoding="utf-8"), used), encoding="utf-8")
+
+
+BUNDLED = (
+    *("Sphinx", "pydata-sphinx-theme", "sphinx-book-theme", "sphinx-copybutton", "sphinx-design"),
+    *("sphinx-togglebutton", "sphinx-proof", "sphinx-thebe", "myst-nb"),
+)
+"""Packages whose scripts and styles the pages contain, beside those whose licences are files of `book/_static`."""
+
+
+def licences() -> str:
+    """The licences of the `BUNDLED` packages, as these state them. Raises ValueError for one that states none."""
+    parts = []
+    for name in BUNDLED:
+        package = distribution(name)
+        texts = [file.read_text() for file in package.files or () if re.fullmatch(r"LICEN[CS]E(\.\w+)?", file.name)]
+        if not texts:
+            raise ValueError(f"{name} {package.version}: no file LICENSE in the installed package")
+        parts.append("\n\n".join([f"{name} {package.version}", *texts]))
+    return f"\n\n{80 * '-'}\n\n".join(parts) + "\n"
 
 
 ICON = re.compile(r'(?<=[{,])"?([a-z0-9-]+)"?:\[\d+,\d+,\[([^\]]*)\],"[0-9a-f]+",(?:"[^"]*"|\[[^\]]*\])\],?')

@@ -16,6 +16,7 @@ from paper_code.chapters.appendix_b import (
     ROWS,
 )
 from paper_code.models import build_model
+from paper_code.runs.computed import DIGITS
 
 
 def compare(seeds: Sequence[int]) -> list[tuple]:
@@ -87,7 +88,8 @@ def unexplained(features: Tensor, target: Tensor, relu: bool) -> float:
         residual = target - (inputs @ weight).relu()
     else:
         residual = target - inputs @ weight
-    return float(residual.square().sum() / (target - target.mean(dim=0)).square().sum())
+    share = float(residual.square().sum() / (target - target.mean(dim=0)).square().sum())
+    return round(share, DIGITS)  # so that it is the same on every processor
 
 
 def fit_relu(inputs: Tensor, target: Tensor, weight: Tensor) -> Tensor:

@@ -12,19 +12,26 @@ from paper_code.runs.reading import run_store
 from paper_code.runs.store import write
 from paper_code.toy_result import ToyResult
 
+DIGITS = 9
+"""Significant digits of what is kept: computed in float64, they are the same on every processor with AVX2 (where
+PyTorch draws the same random numbers)."""
+
 
 def computed(
     name: str, parameters: dict, compute: Callable[[], object], results_dir: str | Path = RESULTS_FOLDER
 ) -> object:
     """What `compute` gives, JSON values, from `<results_dir>/<name>_<hash of the parameters>.json` if it is there."""
-    digits = hashlib.sha256(json.dumps(parameters, sort_keys=True).encode()).hexdigest()[:16]
-    store = run_store(results_dir)
+    store, file = run_store(results_dir), file_of(name, parameters)
     for folder in store.folders:
-        if (path := folder / f"{name}_{digits}.json").is_file():
+        if (path := folder / file).is_file():
             return json.loads(path.read_text())["result"]
     result = compute()
-    write(store.folder / f"{name}_{digits}.json", json.dumps({"parameters": parameters, "result": result}) + "\n")
+    write(store.folder / file, json.dumps({"parameters": parameters, "result": result}) + "\n")
     return result
+
+
+def file_of(name: str, parameters: dict) -> str:
+    return f"{name}_{hashlib.sha256(json.dumps(parameters, sort_keys=True).encode()).hexdigest()[:16]}.json"
 
 
 def toy_results(
@@ -41,13 +48,18 @@ def toy_results(
 def toy_result(cardinality: int, seeds: Sequence[int], device: str, results_dir: str | Path) -> ToyResult:
     parameters = {"third_cardinality": cardinality, "seeds": list(seeds), "iterations": 5000, "points": 100}
 
-    def compute() -> dict:
-        from paper_code.toy import run_toy
-        from paper_code.training.process import find_device
-
-        result = run_toy(**parameters, device=find_device(device))
-        values = result.singular_values.tolist()
-        return {"iterations": result.iterations.tolist(), "singular_values": values}
-
-    found = computed("toy", parameters, compute, results_dir)
+    found = computed("toy", parameters, lambda: compute_toy(parameters, device), results_dir)
     return ToyResult(cardinality, tuple(seeds), *map(np.array, found.values()))
+
+
+def compute_toy(parameters: dict, device: str = "cpu") -> dict:
+    """What is kept of `run_toy`, of these parameters: singular values to `DIGITS`."""
+    from paper_code.runs.measurement import rounded
+    from paper_code.toy import run_toy
+    from paper_code.training.process import find_device
+
+    result = run_toy(**parameters, device=find_device(device))
+    return {
+        "iterations": result.iterations.tolist(),
+        "singular_values": rounded(result.singular_values, DIGITS),
+    }

@@ -92,6 +92,22 @@ class RunConfig:
         default, leaves the hashes of earlier records as they are."""
         return json.loads(json.dumps(without_unset(asdict(self))))
 
+    @classmethod
+    def from_json(cls, config: dict) -> "RunConfig":
+        """The run of a config as JSON values. Raises ValueError if they are not those of a run that this code knows."""
+        try:
+            parts = {
+                "data": DataConfig(**{"generator": None} | config["data"]),
+                "training": TrainingConfig(**config["training"]),
+                "regularizer": RegularizerConfig(**config["regularizer"]) if "regularizer" in config else None,
+            }
+            found = cls(**config | parts)
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"the config is not of a run that this code knows ({error})") from None
+        if found.hash != config_hash(config):
+            raise ValueError("the config is not of a run that this code knows: it would be another run's today")
+        return found
+
     @property
     def hash(self) -> str:
         """16 hexadecimal digits that name the record."""

@@ -1,14 +1,19 @@
 """Drawings lie in the pages, nothing on a page names another host, and what changes another page is built again."""
 
+from importlib.metadata import version
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from docutils.nodes import title
 
 from paper_code.book.rendering import (
+    BUNDLED,
+    drop_launchers_without_a_place,
     drop_thebe,
     inline_drawings,
     inline_svg,
+    licences,
     mend_lists,
     read_users_of_values,
     rendered_by,
@@ -16,6 +21,7 @@ from paper_code.book.rendering import (
     write_all_if_names_changed,
 )
 
+PROJECT = Path(__file__).parents[2]
 SVG = (
     '<?xml version="1.0"?>\n<!DOCTYPE svg>\n<svg xmlns="http://www.w3.org/2000/svg" width="388pt" height="200pt"'
     ' viewBox="0 0 388 200" role="img" aria-label="two > one">\n <metadata><x/></metadata><path stroke-width="2"'
@@ -53,6 +59,18 @@ def test_the_launcher_of_live_code_is_left_out():
     assert context == {"script_files": [own], "css_files": ["a.css"]}
 
 
+@pytest.mark.parametrize(("url", "offered"), [("", []), ("https://github.com/a/b", ["binderhub_url", "colab_url"])])
+def test_binder_and_colab_are_offered_where_the_repository_is_named(url, offered):
+    buttons = {
+        "thebe": False,
+        "binderhub_url": "https://mybinder.org",
+        "colab_url": "https://colab.research.google.com",
+    }
+    options = {"repository_url": url, "launch_buttons": buttons}
+    drop_launchers_without_a_place(None, SimpleNamespace(html_theme_options=options))
+    assert [name for name in buttons if name != "thebe"] == offered
+
+
 def test_references_are_no_list_without_items():
     context = {"body": '<div role="list" class="citation-list">\n<div class="citation" role="doc-biblioentry">'}
     mend_lists(None, "page", "page.html", context, None)
@@ -65,6 +83,21 @@ def test_only_icons_that_a_page_uses_are_kept_by_name_or_alias():
     script = f"var a={{{bars}{visa}}};"
     assert without_unused_icons(script, {"navicon"}) == f"var a={{{bars}}};"
     assert without_unused_icons(script, {"bars", "cc-visa"}) == script
+
+
+def test_every_bundled_package_states_its_licence_and_is_on_the_page_of_notices():
+    page = (PROJECT / "book" / "cite.md").read_text(encoding="utf-8")
+    text = licences()
+    for name in BUNDLED:
+        assert f"{name} {version(name)}\n" in text
+        assert name.lower() in page.lower()
+    assert text.count("Redistribution and use") + text.count("Permission is hereby granted") >= len(BUNDLED)
+
+
+def test_licences_of_other_scripts_are_files_beside_them_and_on_the_page():
+    page = (PROJECT / "book" / "cite.md").read_text(encoding="utf-8")
+    for path in (PROJECT / "book" / "_static").glob("*.LICENSE.txt"):
+        assert f"`{path.name}`" in page
 
 
 def test_pages_that_show_values_of_a_changed_notebook_are_read_again(tmp_path):

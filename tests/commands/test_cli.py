@@ -26,7 +26,7 @@ from paper_code.runs.store import RunStore
 from paper_code.runs.variants import Variant
 from paper_code.training.config import TrainingConfig
 
-COMMANDS = ["prepare", "train", "sweep", "toy", "diagnose"]
+COMMANDS = ["prepare", "train", "sweep", "verify", "toy", "diagnose"]
 ROWS = 300
 
 
@@ -485,6 +485,12 @@ NUMBERS = {
     "prepare frappe": {"--seed": (WHOLE_FROM_0, ["-1", "x"])},
     "prepare table": {"--threshold": (WHOLE_FROM_1, ["0", "-1", "1.5"])},
     "sweep": {"--jobs": (WHOLE_FROM_1, ["0", "-1", "many"])},
+    "verify": {
+        "--sample": (WHOLE_FROM_1, ["0", "all"]),
+        "--minutes": (POSITIVE, ["0", "-1", "nan"]),
+        "--seed": (WHOLE_FROM_0, ["-1", "x"]),
+        "--jobs": (WHOLE_FROM_1, ["0"]),
+    },
     "diagnose": {"--num-sets": (WHOLE_FROM_1, ["0", "x"]), "--fail-below": (POSITIVE, ["0", "-1", "nan", "x"])},
     "toy": {"--iterations": (WHOLE_FROM_1, ["0", "-5", "nan"])},
 }

@@ -181,6 +181,28 @@ def test_the_config_as_json_says_everything_but_what_is_unset():
     }
 
 
+@pytest.mark.parametrize("config", [LAPTOP_RUN, tiny_config(), tiny_config("dcnv2", 4)], ids=["first", "dnn", "dcnv2"])
+def test_a_config_comes_back_from_its_json(config):
+    penalised = dataclasses.replace(config, regularizer=RegularizerConfig("unitary"), interaction_cost=True)
+    for one in (config, penalised):
+        found = RunConfig.from_json(one.to_json())
+        assert found.to_json() == one.to_json()
+        assert found.data == one.data
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"flavour": "sour"}, "unexpected keyword argument 'flavour'"),
+        ({"data": {"name": "criteo_like"}}, "missing 1 required positional argument: 'seed'"),
+        ({"interaction_cost": False}, "it would be another run's today"),
+    ],
+)
+def test_a_config_of_other_code_is_refused(change, words):
+    with pytest.raises(ValueError, match=f"not of a run that this code knows.*{words}"):
+        RunConfig.from_json(tiny_config().to_json() | change)
+
+
 def test_an_unknown_model_or_option_is_named():
     with pytest.raises(ValueError, match=r"deepfm.*dnn, ipnn"):
         dataclasses.replace(LAPTOP_RUN, model="deepfm")
