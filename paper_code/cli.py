@@ -69,6 +69,8 @@ def output_is_read() -> bool:
         output = sys.stdout.fileno()
     except (AttributeError, OSError):  # there is none, or one in memory
         return True
+    if not hasattr(select, "poll"):  # Windows
+        return True
     poll = select.poll()
     poll.register(output, 0)
     if not any(events & (select.POLLERR | select.POLLHUP) for _, events in poll.poll(0)):
