@@ -1,25 +1,18 @@
-# `make book` and `make test` set up everything they need; Python 3.11 is all they expect.
+# `make book` and `make test` set up everything they need; Python 3.11 is all they expect. TORCH=cpu: PyTorch without CUDA.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 
 .PHONY: book pdf archive test notebooks bench harden audit clean
 
-# Executes the notebooks and builds the pages that have changed since the last time. A page with a warning is kept by
-# Sphinx as read, so that the next try would be silent: then all pages are read again.
-book: .venv/installed
-	$(BIN)/python -m paper_code.book execute
-	$(BIN)/jupyter-book build _build/book --config _config.yml --path-output . -W --keep-going -q || \
-		{ rm -rf _build/.doctrees; exit 1; }
-	@echo "The book: $(CURDIR)/_build/html/index.html"
+book:
+	@$(PYTHON) -m paper_code.book build
 
 # The book for reading on paper and for passing on: below _build/. The PDF is printed by Chromium.
 pdf archive: book
 	$(BIN)/python -m paper_code.book $@
 
-test: .venv/installed
-	$(BIN)/ruff check . && $(BIN)/ruff format --check .
-	$(BIN)/pytest --numprocesses 2 --dist loadfile
-	$(BIN)/pytest --nbval book
+test:
+	@$(PYTHON) -m paper_code.book test
 
 # Execute the notebooks at their defaults and refresh the committed outputs and figures.
 notebooks: .venv/installed
@@ -40,13 +33,8 @@ audit: .venv/installed
 	$(BIN)/pip install --quiet --disable-pip-version-check pip-audit==2.10.1
 	$(BIN)/pip-audit --local --skip-editable
 
-# Anew, as what an earlier try with another Python has left there would stay beside it.
-.venv/installed: pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11) and "Python 3.11 is needed, this is " + \
-		sys.version.split()[0] + ": make PYTHON=/path/to/python3.11")'
-	$(PYTHON) -m venv --clear .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[test]'
-	touch $@
+.venv/installed: pyproject.toml .github/requirements.txt
+	@$(PYTHON) -m paper_code.book set-up
 
 clean:
 	rm -rf _build .venv
