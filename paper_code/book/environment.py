@@ -23,7 +23,10 @@ OF_CUDA = re.compile(r"(torch|triton)==|(nvidia|cuda)-")
 
 
 def set_up() -> None:
-    """Make `.venv` anew unless it has what the lock file and pyproject.toml say; SystemExit with another Python."""
+    """Make `.venv` anew, unless it has what the lock file and pyproject.toml say.
+
+    SystemExit: this is not the Python that the lock file is for.
+    """
     installed, said = VENV / "installed", (LOCK, PROJECT / "pyproject.toml")
     if installed.exists() and installed.stat().st_mtime >= max(path.stat().st_mtime for path in said):
         return
