@@ -1,17 +1,12 @@
-# `make book` and `make test` set up everything they need; Python 3.11 is all they expect.
+# `make book` and `make test` set up everything they need; Python 3.11 is all they expect. TORCH=cpu: PyTorch without CUDA.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 TOOLS := _build/tools/bin
 
 .PHONY: book pdf archive release test notebooks bench harden audit sbom clean
 
-# Executes the notebooks and builds the pages that have changed since the last time. A page with a warning is kept by
-# Sphinx as read, so that the next try would be silent: then all pages are read again.
-book: .venv/installed
-	$(BIN)/python -m paper_code.book execute
-	$(BIN)/jupyter-book build _build/book --config _config.yml --path-output . -W --keep-going -q || \
-		{ rm -rf _build/.doctrees; exit 1; }
-	@echo "The book: $(CURDIR)/_build/html/index.html"
+book:
+	@$(PYTHON) -m paper_code.book build
 
 # The book for reading on paper and for passing on: below _build/. The PDF is printed by Chromium.
 pdf archive: book
@@ -28,10 +23,8 @@ release: .venv/installed _build/tools/installed
 	rm -rf _build/release _build/release-1 && mv _build/release-2 _build/release
 	cat _build/release/SHA256SUMS
 
-test: .venv/installed
-	$(BIN)/ruff check . && $(BIN)/ruff format --check .
-	$(BIN)/pytest --numprocesses 2 --dist loadfile
-	$(BIN)/pytest --nbval book --numprocesses 2 --dist loadfile
+test:
+	@$(PYTHON) -m paper_code.book test
 
 # Execute the notebooks at their defaults and refresh the committed outputs and figures.
 notebooks: .venv/installed
@@ -68,13 +61,8 @@ _build/tools/installed: Makefile
 	$(TOOLS)/pip install --quiet --disable-pip-version-check build==1.6.1 cyclonedx-bom==7.5.0 pip-audit==2.10.1
 	touch $@
 
-# Anew, as what an earlier try with another Python has left there would stay beside it.
-.venv/installed: pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11) and "Python 3.11 is needed, this is " + \
-		sys.version.split()[0] + ": make PYTHON=/path/to/python3.11")'
-	$(PYTHON) -m venv --clear .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[test]'
-	touch $@
+.venv/installed: pyproject.toml .github/requirements.txt
+	@$(PYTHON) -m paper_code.book set-up
 
 clean:
 	rm -rf _build .venv

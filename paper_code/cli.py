@@ -18,6 +18,9 @@ COMMANDS = {
     "toy": "the toy experiment of Appendix A",
     "diagnose": "measure how collapsed the embedding tables of a file are",
 }
+EXTRAS = {"claims": "book"}
+"""The extra of this package that a command needs, if it is another than `torch`; that of a file is named by its reader.
+"""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -25,8 +28,9 @@ def main(arguments: list[str] | None = None) -> int:
 
     Who reads the output may stop at any line, as `head -1` does: the rest is then written to nobody.
     """
+    arguments = sys.argv[1:] if arguments is None else arguments
     try:
-        options = build_parser(sys.argv[1:] if arguments is None else arguments).parse_args(arguments)
+        options = build_parser(arguments).parse_args(arguments)
         with quiet_when_interrupted():
             for module in options.imports:
                 import_module(module)
@@ -37,6 +41,11 @@ def main(arguments: list[str] | None = None) -> int:
             print(end="", flush=True)
         output_is_read()
         raise
+    except ModuleNotFoundError as error:
+        command = next(it for it in arguments if it in COMMANDS)
+        extra = EXTRAS.get(command, "torch")
+        print(f"paper-code: {command} needs {error.name}: pip install 'paper-code[{extra}]'", file=sys.stderr)
+        return 1
     except (OSError, ValueError, RuntimeError, ArithmeticError, ImportError) as error:
         if isinstance(error, BrokenPipeError) and not output_is_read():
             return 0
@@ -69,6 +78,8 @@ def output_is_read() -> bool:
     try:
         output = sys.stdout.fileno()
     except (AttributeError, OSError):  # there is none, or one in memory
+        return True
+    if not hasattr(select, "poll"):  # Windows
         return True
     poll = select.poll()
     poll.register(output, 0)

@@ -1,16 +1,20 @@
 """How collapsed is a matrix? Singular values and the measures made of them: pure functions of one matrix."""
 
 import math
+import sys
 from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
-if TYPE_CHECKING:  # imported where a matrix is decomposed: it takes seconds, and measures of singular values need none
+if TYPE_CHECKING:  # it takes seconds to import and need not be installed
     import torch
 
 Matrix: TypeAlias = "np.ndarray | torch.Tensor"
+
+ROWS_PER_COLUMN = 4
+"""Pieces of so many times as many rows as columns are decomposed one by one: they fit in the processor's cache."""
 
 RANDOM_NUMBERS, MOST_RANDOM_DRAWS = 1_000_000, 10_000
 """Random matrices of a shape are drawn until they have so many numbers together, at most so many matrices."""
@@ -23,9 +27,12 @@ def singular_values(matrix: Matrix) -> np.ndarray:
 
     Example: `singular_values(np.eye(3))` is `[1., 1., 1.]`.
     """
+    matrix = checked_matrix(matrix)
+    if isinstance(matrix, np.ndarray):
+        return np.linalg.svd(matrix, compute_uv=False)
     import torch
 
-    return torch.linalg.svdvals(checked_matrix(matrix)).cpu().numpy()
+    return torch.linalg.svdvals(matrix).cpu().numpy()
 
 
 def streamed_singular_values(blocks: Iterable[Matrix]) -> np.ndarray:
@@ -36,7 +43,7 @@ def streamed_singular_values(blocks: Iterable[Matrix]) -> np.ndarray:
     return singular_values(streamed_triangle(blocks))
 
 
-def streamed_triangle(blocks: Iterable[Matrix]) -> "torch.Tensor":
+def streamed_triangle(blocks: Iterable[Matrix]) -> Matrix:
     """The factor R (at most (K, K), float64) of a QR decomposition of the matrix whose rows come in blocks,
     each (rows, K).
 
@@ -46,35 +53,51 @@ def streamed_triangle(blocks: Iterable[Matrix]) -> "torch.Tensor":
 
     Raises ValueError if there is no block, the blocks differ in K, or as `singular_values` does for one of them.
     """
-    import torch
-
     triangle = None
     for block in blocks:
         rows = checked_matrix(block)
-        if triangle is not None:
-            if rows.shape[1] != triangle.shape[1]:
-                raise ValueError(f"expected {triangle.shape[1]} columns as in the first block, found {rows.shape[1]}")
-            rows = torch.cat([triangle, rows.to(triangle.device)])
-        triangle = torch.linalg.qr(rows, mode="r").R
+        if triangle is not None and rows.shape[1] != triangle.shape[1]:
+            raise ValueError(f"expected {triangle.shape[1]} columns as in the first block, found {rows.shape[1]}")
+        triangle = triangle_of(rows, triangle)
     if triangle is None:
         raise ValueError("expected at least one block of rows, found none")
     return triangle
 
 
-def checked_matrix(matrix: Matrix) -> "torch.Tensor":
-    """The matrix in float64; raises ValueError as `singular_values` does."""
+def triangle_of(rows: Matrix, before: "Matrix | None") -> Matrix:
+    """The factor R of the rows (rows, K) below those whose R is `before`."""
+    if isinstance(rows, np.ndarray):
+        columns = rows.shape[1]
+        whole = len(rows) - len(rows) % (ROWS_PER_COLUMN * columns)
+        pieces = rows[:whole].reshape(-1, ROWS_PER_COLUMN * columns, columns)
+        triangles = np.linalg.qr(pieces, mode="r").reshape(-1, columns)
+        parts = [triangles, rows[whole:]] if before is None else [before, triangles, rows[whole:]]
+        return np.linalg.qr(np.concatenate(parts), mode="r")
     import torch
 
-    if not isinstance(matrix, torch.Tensor):
+    rows = rows if before is None else torch.cat([before.to(rows.device), rows])
+    return torch.linalg.qr(rows, mode="r").R
+
+
+def checked_matrix(matrix: Matrix) -> Matrix:
+    """The matrix in float64, an array unless PyTorch has been imported, whose decompositions are faster; raises
+    ValueError as `singular_values` does."""
+    torch = sys.modules.get("torch")
+    if torch and isinstance(matrix, torch.Tensor):
+        matrix = matrix.detach()
+    elif torch:
         matrix = torch.from_numpy(np.array(matrix, dtype=np.float64))  # a copy: it may be read-only or reversed
-    tensor = matrix.detach()
-    if tensor.ndim != 2 or tensor.numel() == 0:
-        raise ValueError(f"expected a matrix with at least one row and one column, found shape {tuple(tensor.shape)}")
-    tensor = tensor.to(torch.float64)
-    if not torch.isfinite(tensor).all():
-        row, column = torch.nonzero(~torch.isfinite(tensor))[0].tolist()
-        raise ValueError(f"expected finite numbers, found {tensor[row, column].item()} in row {row}, column {column}")
-    return tensor
+    else:
+        matrix = np.asarray(matrix, dtype=np.float64)
+    if len(matrix.shape) != 2 or 0 in matrix.shape:
+        raise ValueError(f"expected a matrix with at least one row and one column, found shape {tuple(matrix.shape)}")
+    if torch:
+        matrix = matrix.to(torch.float64)
+    finite = (torch or np).isfinite(matrix)
+    if not finite.all():
+        row, column = np.argwhere(~np.asarray(finite.cpu() if torch else finite))[0].tolist()
+        raise ValueError(f"expected finite numbers, found {float(matrix[row, column])} in row {row}, column {column}")
+    return matrix
 
 
 def information_abundance(matrix: Matrix) -> float:

@@ -1,6 +1,8 @@
 """The house: which room may import which, without circles, and how large a file may be."""
 
 import ast
+import subprocess
+import sys
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -63,6 +65,17 @@ def test_a_command_imports_what_it_needs_when_it_runs():
     assert not {
         other for name in MODULES if room(name) == "commands" for other in imported(name) if room(other) in heavy
     }
+
+
+def test_the_core_imports_numpy_and_safetensors_alone():
+    """And what NumPy's modules in Cython make."""
+    code = (
+        "import sys; before = {*sys.modules, *sys.stdlib_module_names}\n"
+        "import paper_code.cli, paper_code.commands.diagnose, paper_code.diagnose.command, paper_code.data\n"
+        "print(*{name.partition('.')[0] for name in sys.modules} - before)"
+    )
+    found = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split()
+    assert {name for name in found if "cython" not in name} == {"paper_code", "numpy", "safetensors"}
 
 
 def test_the_arrows_between_chapters_are_those_that_are_listed():

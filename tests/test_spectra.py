@@ -273,14 +273,45 @@ def test_all_who_ask_for_a_random_spectrum_get_one_array_that_cannot_be_changed(
         random_spectrum(30, 5)[0] = 2
 
 
-def test_measures_of_singular_values_and_random_matrices_need_no_torch():
+def test_no_measure_of_an_array_imports_torch():
     code = (
-        "import sys; from paper_code.spectra import information_abundance_of, random_spectrum\n"
-        "print(information_abundance_of(random_spectrum(50, 4)), 'torch' in sys.modules)"
+        "import sys; from paper_code.spectra import information_abundance, random_information_abundance\n"
+        "print(information_abundance([[1, 0], [0, 0.5]]), random_information_abundance(50, 4), 'torch' in sys.modules)"
     )
     found = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split()
-    assert 1 < float(found[0]) < 4
-    assert found[1] == "False"
+    assert float(found[0]) == 1.5
+    assert 1 < float(found[1]) < 4
+    assert found[2] == "False"
+
+
+@pytest.fixture
+def without_torch(monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+
+
+@pytest.mark.usefixtures("without_torch")
+@pytest.mark.parametrize(("rows", "columns"), [(20_000, 10), (10, 500), (1_000, 64), (257, 64), (8, 1), (1, 1)])
+@pytest.mark.parametrize("step", [7, 100, 1_000, 20_000])
+def test_without_torch_the_whole_and_its_blocks_have_numpys_singular_values(rows, columns, step):
+    """Also of a spectrum over twelve orders of magnitude."""
+    matrix = gaussian(rows, columns, 3) * 10.0 ** -np.linspace(0, 12, columns)
+    expected = np.linalg.svd(matrix, compute_uv=False)
+    found = streamed_singular_values(matrix[start : start + step] for start in range(0, rows, step))
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-13 * expected[0])
+    np.testing.assert_allclose(singular_values(matrix), expected, rtol=0, atol=1e-13 * expected[0])
+
+
+@pytest.mark.usefixtures("without_torch")
+def test_without_torch_what_is_no_matrix_is_refused_likewise():
+    for matrix, words in [
+        (np.ones(3), r"expected a matrix .* found shape \(3,\)"),
+        (np.ones((0, 3)), r"expected a matrix .* found shape \(0, 3\)"),
+        (np.array([[1, 2], [3, np.inf]]), "inf in row 1, column 1"),
+    ]:
+        with pytest.raises(ValueError, match=words):
+            singular_values(matrix)
+    with pytest.raises(ValueError, match="expected 3 columns as in the first block, found 4"):
+        streamed_singular_values([np.ones((2, 3)), np.ones((2, 4))])
 
 
 @pytest.mark.parametrize("step", [1, 3, 7, 40, 400, 1000])

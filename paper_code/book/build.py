@@ -25,6 +25,7 @@ from IPython.core.inputtransformer2 import TransformerManager
 from jupyter_core.utils import ensure_event_loop
 from tqdm import tqdm
 
+from paper_code.book.environment import ACTIONS
 from paper_code.book.release import NAME, release
 from paper_code.runs.machine import processor
 from paper_code.runs.profiles import NEW_RESULTS, project_path
@@ -324,8 +325,10 @@ def built_book(html: str | Path) -> Path:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m paper_code.book.build", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m paper_code.book", description=__doc__)
     actions = parser.add_subparsers(dest="action", required=True)
+    for action, what in ACTIONS.items():  # done before this is imported, as they need nothing installed
+        actions.add_parser(action, help=what.__doc__.partition("\n")[0])
     actions.add_parser("execute", help="execute the notebooks below _build/ only")
     actions.add_parser("refresh", help="execute the notebooks and refresh the committed outputs")
     for action, what, ending in (("pdf", "one PDF", "pdf"), ("archive", "a zip", "zip")):

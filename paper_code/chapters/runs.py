@@ -1,8 +1,9 @@
 """All runs: what they cost and where they were made."""
 
 import json
+import re
 from collections.abc import Sequence
-from importlib.metadata import requires
+from importlib.metadata import requires, version
 
 import numpy as np
 import pandas as pd
@@ -10,6 +11,9 @@ import pandas as pd
 from paper_code.chapters.shared.tables import commit_name, measured_seconds, results_table
 from paper_code.models import MODEL_LABELS
 from paper_code.runs.record import RunRecord
+
+OF_THE_BOOK = re.compile(r"([\w.-]+)[^;]*(; extra == .(torch|book).)?")
+"""A requirement of the package that all have, or of these extras, on every system."""
 
 
 def processor_seconds(records: Sequence[RunRecord], references: Sequence[RunRecord] = ()) -> list[float]:
@@ -75,9 +79,10 @@ def origins_table(records: Sequence[RunRecord]) -> pd.DataFrame:
 
 
 def environment_table() -> pd.DataFrame:
-    """The packages that this project pins, with their versions, as they are installed with it."""
-    pins = [line.split("==") for line in requires("paper-code") if "extra" not in line]
-    return pd.DataFrame(sorted(pins), columns=["package", "version"])
+    """The packages that this project names for the book, in the versions that are installed."""
+    named = filter(None, map(OF_THE_BOOK.fullmatch, requires("paper-code")))
+    rows = [(name, version(name).partition("+")[0]) for name in sorted({it[1] for it in named} - {"paper-code"})]
+    return pd.DataFrame(rows, columns=["package", "version"])
 
 
 def runs_table(records: Sequence[RunRecord]) -> pd.DataFrame:

@@ -1,6 +1,5 @@
 """The encoded click log: what every reader and generator produces and every model trains on."""
 
-import fcntl
 import glob
 import hashlib
 import json
@@ -148,6 +147,8 @@ def replaced_folder(folder: Path) -> Iterator[Path]:
     It lies in a hidden folder beside `folder`, which is locked while it is filled. What a killed process has left there
     is removed by the next one that fills `folder`.
     """
+    from filelock import lock_descriptor  # here, for who only reads a log need not have it installed
+
     folder = Path(folder).resolve()  # a symbolic link is followed, not replaced
     remove_leftovers(folder)
     if folder.exists() and not (folder / "log.json").is_file():
@@ -159,7 +160,7 @@ def replaced_folder(folder: Path) -> Iterator[Path]:
     try:
         with open(temporary / "lock", "w") as lock:
             with suppress(OSError):  # a file system without locks: then none of its leftovers is removed either
-                fcntl.flock(lock, fcntl.LOCK_EX)
+                lock_descriptor(lock.fileno())
             new = temporary / "new"
             new.mkdir()
             yield new
@@ -181,13 +182,16 @@ def replaced_folder(folder: Path) -> Iterator[Path]:
 
 def remove_leftovers(folder: Path) -> None:
     """Remove the hidden folders beside `folder` whose process was killed, after giving back a log set aside there."""
+    from filelock import lock_descriptor
+
     for path in folder.parent.glob(f".{glob.escape(folder.name)}-????????/lock"):
         temporary = path.parent
         # "new" is made after the lock is held: without it or "old" the process may be about to take the lock
         if not any((temporary / part).is_dir() for part in ("new", "old")):
             continue
         with suppress(OSError), open(path, "r+") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if not lock_descriptor(lock.fileno(), blocking=False):
+                continue
             if (temporary / "old").exists() and not folder.exists():
                 os.replace(temporary / "old", folder)
             shutil.rmtree(temporary, ignore_errors=True)

@@ -162,6 +162,19 @@ def rows_and_columns(shape: tuple[int, ...]) -> tuple[int, int]:
     return (shape[-2], shape[-1]) if len(shape) > 1 else (math.prod(shape), 1)
 
 
+def rows_in_file(
+    path: Path, offset: int, dtype: np.dtype, shape: tuple[int, ...], index: tuple[int, ...]
+) -> Iterator[np.ndarray]:
+    """Blocks of the rows of an array that lies in a file row after row from that byte on; index: of the axes before."""
+    rows, columns = rows_and_columns(shape)
+    before = int(np.ravel_multi_index(index, shape[:-2])) if index else 0
+    with open(path, "rb") as file:  # mapped pages would count as memory
+        file.seek(offset + before * rows * columns * dtype.itemsize)
+        for start in range(0, rows, block_rows(columns)):
+            count = min(block_rows(columns), rows - start)
+            yield np.fromfile(file, dtype, count * columns).reshape(count, columns)
+
+
 def from_bfloat16(bits: np.ndarray) -> np.ndarray:
     """Numbers in float32 from the bits (uint16) of bfloat16."""
     return (bits.astype(np.uint32) << 16).view(np.float32)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from paper_code.diagnose.arrays import DiagnosisError, Found, Stored, flattened, stored
+from paper_code.diagnose.arrays import DiagnosisError, Found, Stored, extra, flattened, stored
 
 LEGACY_MAGIC = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
 """How files of PyTorch before 1.6 begin."""
@@ -15,8 +15,7 @@ LEGACY_MAGIC = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
 
 def read_checkpoint(path: Path) -> Found:
     """What torch.save wrote, memory-mapped; a file in the form from before PyTorch 1.6 is read at once."""
-    import torch
-
+    torch = extra("torch", "torch", f"{path}: a checkpoint of PyTorch")
     with open(path, "rb") as file:
         legacy = file.read(len(LEGACY_MAGIC)) == LEGACY_MAGIC
     if not legacy:

@@ -1,13 +1,15 @@
 """Find the embedding tables of a source, and measure how collapsed each is."""
 
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
+from importlib.util import find_spec
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from tqdm import tqdm
 
 from paper_code.diagnose.arrays import DiagnosisError, Found, Stored, flattened, is_tensor, stored
 from paper_code.diagnose.choice import below, choose, matrices_of, positions_of, problem_of_shape
@@ -58,7 +60,7 @@ def diagnose(
     measured as it is used too, with its rows weighted by their counts.
     as_used: measure the tables as they are used as well: centred, with rows of norm one, with shuffled columns.
     directions: keep the directions that carry most of the energy, to compare them with others'.
-    progress: show a bar of the numbers read, if the standard error is a terminal.
+    progress: show a bar of the numbers read, if the standard error is a terminal and tqdm is installed.
 
     A table that cannot be measured, as one with a number that is not finite, is among those left out, with the reason.
 
@@ -102,8 +104,8 @@ def diagnose(
     if counts is not None:
         chosen = with_counts(name, chosen, counts)
     total = sum(table.array.shape[0] * table.array.shape[1] for table in chosen)
-    with tqdm(total=total, unit=" numbers", unit_scale=True, disable=None if progress else True) as bar:
-        outcomes = [outcome for table in chosen for outcome in measure(name, table, bar, as_used, directions)]
+    with counter(total, progress) as count:
+        outcomes = [outcome for table in chosen for outcome in measure(name, table, count, as_used, directions)]
     measured = tuple(outcome for outcome in outcomes if isinstance(outcome, TableMeasures))
     left_out = [outcome for outcome in outcomes if isinstance(outcome, LeftOut)] + left_out
     if not measured and batch is None:
@@ -111,6 +113,18 @@ def diagnose(
     layers, no_layers = ([], []) if batch is None else measure_layers(source, batch)
     found_by = found_by if measured else "no tables"
     return Report(name, found_by, measured, (*left_out, *no_layers), found.passed_over, tuple(layers))
+
+
+@contextmanager
+def counter(total: int, progress: bool) -> Iterator[Callable[[int], object]]:
+    """What is told how many numbers were read; see `diagnose`."""
+    if progress and sys.stderr and sys.stderr.isatty() and find_spec("tqdm"):
+        from tqdm import tqdm
+
+        with tqdm(total=total, unit=" numbers", unit_scale=True) as bar:
+            yield bar.update
+    else:
+        yield lambda numbers: None
 
 
 def as_list(value: str | Sequence[str] | None) -> list[str] | None:

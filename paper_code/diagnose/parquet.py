@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from paper_code.diagnose.arrays import Found, PassedOver, Stored, TableError, block_rows, check_unpacked_size
+from paper_code.diagnose.arrays import Found, PassedOver, Stored, TableError, block_rows, check_unpacked_size, extra
 
 DTYPES = {"halffloat": "float16", "float": "float32", "double": "float64"}
 
@@ -18,10 +18,9 @@ def read_parquet(path: Path, chosen: Sequence[str] | None = None) -> Found:
 
     chosen: names or patterns of columns, which are those of one table then.
     """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
+    pa, pq = (extra(name, "parquet", f"{path}: a Parquet file") for name in ("pyarrow", "pyarrow.parquet"))
 
-    def has_lists(kind: pa.DataType) -> bool:
+    def has_lists(kind) -> bool:
         lists = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
         return any(is_lists(kind) for is_lists in lists) and pa.types.is_floating(kind.value_type)
 

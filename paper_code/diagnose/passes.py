@@ -1,12 +1,11 @@
 """One table is read once, block by block, and measured: as it is stored, and as it is used."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
 
 import numpy as np
-from tqdm import tqdm
 
 from paper_code.diagnose.arrays import DiagnosisError, Stored, TableError, is_tensor
 from paper_code.diagnose.measures import TableMeasures, measured
@@ -29,11 +28,12 @@ class Table:
 
 
 def measure(
-    source: str, table: Table, bar: tqdm, as_used: bool = False, directions: bool = False
+    source: str, table: Table, count: Callable[[int], object], as_used: bool = False, directions: bool = False
 ) -> Iterator[TableMeasures | LeftOut]:
     """The measures of a table, or of each of its fields; of one that cannot be measured the reason.
 
-    as_used: measure the `views` of it as well. directions: keep the main ones.
+    count: is told how many numbers were read. as_used: measure the `views` of it as well. directions: keep the main
+    ones.
 
     Raises DiagnosisError if there are not as many rows as declared.
     """
@@ -48,7 +48,7 @@ def measure(
             size = fields[names[number]]
             counts = None if table.counts is None else table.counts[seen : seen + size]
             views = views_of(size, columns, counts, as_used)
-            numbers = Numbers(pieces=(piece for _, piece in pieces), bar=bar, views=views)
+            numbers = Numbers(pieces=(piece for _, piece in pieces), count=count, views=views)
             triangle, problem = np.asarray(streamed_triangle(numbers)), None
             values = singular_values(triangle) if np.isfinite(triangle).all() else np.array([np.inf])
             seen += numbers.rows
@@ -94,7 +94,7 @@ class Numbers:
     """
 
     pieces: Iterator[Matrix]
-    bar: tqdm
+    count: Callable[[int], object]
     views: Mapping[str, View]
     rows: int = 0
     bad: int = 0
@@ -113,7 +113,7 @@ class Numbers:
                 for view in self.views.values():
                     view.add(double)
             self.rows += len(piece)
-            self.bar.update(piece.shape[0] * piece.shape[1])
+            self.count(piece.shape[0] * piece.shape[1])
             yield double
 
 

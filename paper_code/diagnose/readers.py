@@ -24,6 +24,7 @@ from paper_code.diagnose.arrays import (
     block_rows,
     check_unpacked_size,
     rows_and_columns,
+    rows_in_file,
     sliced,
 )
 from paper_code.diagnose.checkpoint import LEGACY_MAGIC, read_checkpoint
@@ -31,17 +32,11 @@ from paper_code.diagnose.distributed import METADATA, read_distributed
 from paper_code.diagnose.hdf5 import KERAS_WEIGHTS, read_hdf5
 from paper_code.diagnose.onnx_models import read_onnx
 from paper_code.diagnose.parquet import read_parquet
+from paper_code.diagnose.safetensors_files import read_safetensors
 from paper_code.spectra import Matrix
 
 READ_AT_ONCE = 1 << 30
 """Bytes of an array in Fortran order in an archive, at most."""
-
-SAFETENSORS_TYPES = {
-    **{"F16": "float16", "BF16": "bfloat16", "F32": "float32", "F64": "float64"},
-    **{"F8_E4M3": "float8_e4m3fn", "F8_E5M2": "float8_e5m2"},
-    **{"I8": "int8", "U8": "uint8"},
-    **{"F8_E4M3FNUZ": "float8_e4m3fnuz", "F8_E5M2FNUZ": "float8_e5m2fnuz"},
-}
 
 MAGIC = [
     (LEGACY_MAGIC, "checkpoint"),
@@ -286,49 +281,13 @@ def read_index(path: Path) -> Found:
     return found
 
 
-def read_safetensors(path: Path) -> Found:
-    from safetensors import safe_open
-
-    def of(name: str, shape: tuple[int, ...]) -> Callable:
-        def blocks(index: tuple[int, ...]) -> Iterator[Matrix]:
-            with safe_open(path, framework="pt") as file:
-                yield from sliced(file.get_slice(name), *shape[-2:], index=index)
-
-        return blocks
-
-    found = {}
-    with safe_open(path, framework="pt") as file:
-        for name in file.keys():  # noqa: SIM118, it is no mapping
-            part = file.get_slice(name)
-            shape, dtype = tuple(part.get_shape()), part.get_dtype()
-            found[name] = Stored(shape, SAFETENSORS_TYPES.get(dtype, dtype.lower()), of(name, shape))
-    return Found(found, other_shards(path))
-
-
-def other_shards(path: Path) -> tuple[PassedOver, ...]:
-    """The shards beside this one, by its name: model-00001-of-00002.safetensors."""
-    parts = re.fullmatch(r"(.*-)(\d{5})(-of-\d{5}\..*)", path.name)
-    if not parts:
-        return ()
-    others = sorted(it for it in path.parent.glob("*-of-*") if it.name.startswith(parts[1]) and it.name != path.name)
-    return tuple(PassedOver(it.name, "another of the shards") for it in others if it.name.endswith(parts[3]))
-
-
 def read_npy(path: Path) -> Found:
     array = np.load(path, mmap_mode="r", allow_pickle=False)
 
     def blocks(index: tuple[int, ...]) -> Iterator[np.ndarray]:
-        matrix = array[index]
         if not array.flags.c_contiguous:
-            yield from sliced(matrix)
-            return
-        rows, columns = rows_and_columns(matrix.shape)
-        before = int(np.ravel_multi_index(index, array.shape[:-2])) if index else 0
-        with open(path, "rb") as file:  # mapped pages would count as memory
-            file.seek(array.offset + before * matrix.nbytes)
-            for start in range(0, rows, block_rows(columns)):
-                count = min(block_rows(columns), rows - start)
-                yield np.fromfile(file, array.dtype, count * columns).reshape(count, columns)
+            return sliced(array[index])
+        return rows_in_file(path, array.offset, array.dtype, array.shape, index)
 
     return Found({path.stem: Stored(array.shape, array.dtype.name, blocks)}, whole=True)
 

@@ -3,7 +3,6 @@
 import ctypes
 import os
 import platform
-import resource
 import subprocess
 import time
 from contextlib import suppress
@@ -81,5 +80,12 @@ def peak_memory() -> int:
         lines = Path("/proc/self/status").read_text().splitlines()
         return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
     except (OSError, StopIteration):
+        try:
+            import resource
+        except ImportError:  # Windows
+            import psutil
+
+            found = psutil.Process().memory_info()
+            return getattr(found, "peak_wset", found.rss)
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         return peak if platform.system() == "Darwin" else peak * 1024

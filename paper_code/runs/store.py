@@ -1,7 +1,6 @@
 """A folder of run records."""
 
 import errno
-import fcntl
 import json
 import os
 import tempfile
@@ -10,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
+
+from filelock import lock_descriptor
 
 from paper_code.runs.config import RunConfig
 from paper_code.runs.record import RunRecord, read_record
@@ -77,7 +78,7 @@ class RunStore:
 
     def release(self, config: RunConfig, reservation: int) -> None:
         """Let other sweeps have the run."""
-        with suppress(OSError):
+        with suppress(OSError):  # Windows removes no open file: there it stays, unlocked
             self.lock_path(config).unlink()
         os.close(reservation)
 
@@ -127,9 +128,7 @@ def errors_of(path: Path) -> Iterator[None]:
 def locked(descriptor: int, path: Path) -> bool:
     """Lock the open file against other processes and other openings of it, unless one of them has it locked."""
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
+        return lock_descriptor(descriptor, blocking=False)
     except OSError as error:
         if error.errno not in (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP):
             raise
