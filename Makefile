@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 TOOLS := _build/tools/bin
 
-.PHONY: book pdf archive release test notebooks bench harden audit sbom clean
+.PHONY: book pdf archive release test notebooks bench harden audit sbom croissant clean
 
 book:
 	@$(PYTHON) -m paper_code.book build
@@ -54,6 +54,11 @@ sbom: .venv/installed _build/tools/installed
 	$(TOOLS)/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible --no-validate \
 		--output-file _build/sbom.cdx.json $(BIN)/python
 	@echo "The SBOM: $(CURDIR)/_build/sbom.cdx.json"
+
+# Is what the built book says of its runs and logs in the format Croissant valid?
+croissant: _build/tools/installed
+	$(TOOLS)/pip install --quiet --disable-pip-version-check mlcroissant==1.1.1
+	$(TOOLS)/mlcroissant validate --jsonld _build/html/_static/croissant.json
 
 # Apart from the book's environment: what is installed there decides whether a notebook is executed again.
 _build/tools/installed: Makefile
