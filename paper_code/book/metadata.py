@@ -49,8 +49,8 @@ CONTEXT = {
 }
 """The context that version 1.0 of Croissant prescribes."""
 TABLES = {
-    "runs": "A row per run of the book: what was trained, its score, and where it was made. `record` names the JSON file "
-    "with all that was measured, in the records' archive of a release and in figures/data/runs of the project.",
+    "runs": "A row per run of the book: what was trained, its score, and where it was made. `record` names the JSON "
+    "file with all that was measured, in the records' archive of a release and in figures/data/runs of the project.",
     "likeness": "The synthetic logs criteo_like and avazu_like beside real rows of Criteo and Avazu: what they share.",
     "likeness_fields": "The same for every field of these logs.",
 }
