@@ -89,6 +89,16 @@ def output_is_read() -> bool:
     return False
 
 
+class Version(argparse.Action):
+    """Prints which version is installed."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from importlib.metadata import version
+
+        print(f"paper-code {version('paper-code')}, Python {sys.version.split()[0]}")
+        parser.exit()
+
+
 def build_parser(arguments: Sequence[str] | None = None) -> argparse.ArgumentParser:
     """The parser of the command line. arguments: of it; only the command that they name gets its own, for that takes
     imports. None: every command does."""
@@ -100,6 +110,7 @@ def build_parser(arguments: Sequence[str] | None = None) -> argparse.ArgumentPar
         "`paper-code COMMAND --help` explains a command.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.add_argument("--version", action=Version, nargs=0, help="print the version and exit")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     for name, summary in COMMANDS.items():
         if arguments is None or name in arguments:

@@ -134,6 +134,12 @@ def test_help_shows_examples_that_are_valid(capsys, names):
         assert getattr(parsed, "profile", "laptop") in PROFILES
 
 
+def test_the_version_is_that_of_the_installed_package(capsys):
+    with pytest.raises(SystemExit, match="0"):
+        cli.main(["--version"])
+    assert capsys.readouterr().out.startswith(f"paper-code {importlib.metadata.version('paper-code')}, Python 3.")
+
+
 def test_the_programs_help_names_every_command(capsys):
     text = help_text(capsys)
     for name in COMMANDS:
