@@ -2,7 +2,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 
-.PHONY: book pdf archive test notebooks bench harden audit clean
+.PHONY: book pdf archive test notebooks bench harden lighthouse audit clean
 
 # Executes the notebooks and builds the pages that have changed since the last time. A page with a warning is kept by
 # Sphinx as read, so that the next try would be silent: then all pages are read again.
@@ -34,6 +34,10 @@ bench: .venv/installed
 harden: .venv/installed
 	$(BIN)/python -m tests.killing --kills 100 --csv figures/data/faults_killing.csv
 	$(BIN)/python -m tests.fuzz --number 100000 --seconds 3600 --csv figures/data/faults_fuzz.csv
+
+# Lighthouse on every page, by npx and Chromium: some twenty minutes on an idle machine.
+lighthouse: book
+	$(BIN)/python -m tests.book.lighthouse
 
 # Known vulnerabilities of the installed packages; asks pypi.org.
 audit: .venv/installed
