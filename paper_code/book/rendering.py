@@ -128,7 +128,8 @@ LONGEST_DESCRIPTION = 300  # characters
 def describe(app: Sphinx, page: str, template: str, context: dict, doctree: nodes.document | None) -> None:
     """Give the page a description for search engines: its first paragraph without an equation, or the book's title."""
     paragraphs = doctree.findall(nodes.paragraph) if doctree else []
-    texts = (paragraph.astext() for paragraph in paragraphs if not paragraph.next_node(nodes.math))
+    running = (paragraph for paragraph in paragraphs if isinstance(paragraph.parent, nodes.section | nodes.Admonition))
+    texts = (paragraph.astext() for paragraph in running if not paragraph.next_node(nodes.math))
     text = next(texts, app.config.html_title)
     text = escape(shorten(text, LONGEST_DESCRIPTION, placeholder=" …"))
     context["metatags"] = context.get("metatags", "") + f'<meta name="description" content="{text}">'
