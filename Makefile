@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 TOOLS := _build/tools/bin
 
-.PHONY: book pdf archive release test notebooks bench harden audit sbom croissant clean
+.PHONY: book pdf archive release test notebooks bench harden lighthouse audit sbom croissant clean
 
 book:
 	@$(PYTHON) -m paper_code.book build
@@ -39,6 +39,10 @@ bench: .venv/installed
 harden: .venv/installed
 	$(BIN)/python -m tests.killing --kills 100 --csv figures/data/faults_killing.csv
 	$(BIN)/python -m tests.fuzz --number 100000 --seconds 3600 --csv figures/data/faults_fuzz.csv
+
+# Lighthouse on every page, by npx and Chromium: some twenty minutes on an idle machine.
+lighthouse: book
+	$(BIN)/python -m tests.book.lighthouse
 
 # Known vulnerabilities of the installed packages; asks pypi.org.
 audit: .venv/installed

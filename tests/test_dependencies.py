@@ -24,7 +24,6 @@ NOT_IMPORTED = {
     "ruff": "a command",
     "setuptools": "builds the package",
     "sphinx-book-theme": "the book's theme",
-    "sphinx-mathjax-offline": "an extension in _config.yml",
     "sphinx-proof": "an extension in _config.yml",
     "sphinxcontrib-bibtex": "the book's references",
 }

@@ -1,25 +1,42 @@
-// Puts the interactive chart of a <script class="interactive-chart"> (a Vega-Lite specification) into the figure before
-// it, ahead of the static picture; interactive.css shows one of them. Pages without such a script load nothing.
+// Offers the interactive chart of a <script class="interactive-chart"> (a Vega-Lite specification) below the figure before
+// it, and puts it ahead of the static picture; interactive.css shows one of them. The charting library, which weighs more
+// than the page, is loaded when the first chart is asked for.
 (() => {
   const folder = document.currentScript.src;
+  let library;
 
   document.addEventListener("DOMContentLoaded", () => {
-    const scripts = document.querySelectorAll("script.interactive-chart");
-    if (!scripts.length) return;
-    const library = document.createElement("script");
-    library.src = new URL("vega.js", folder);
-    library.addEventListener("load", () => scripts.forEach(show));
-    document.head.append(library);
+    document.querySelectorAll("script.interactive-chart").forEach(offer);
   });
 
   function element(tag, properties) {
     return Object.assign(document.createElement(tag), properties);
   }
 
-  async function show(script) {
+  function load() {
+    library ??= new Promise((onload, onerror) => {
+      document.head.append(element("script", { src: new URL("vega.js", folder), onload, onerror }));
+    });
+    return library;
+  }
+
+  function offer(script) {
     const before = (figure) => figure.compareDocumentPosition(script) & Node.DOCUMENT_POSITION_FOLLOWING;
     const figure = [...document.querySelectorAll("figure")].filter(before).at(-1);
     if (!figure) return;
+    const button = element("button", { type: "button", className: "chart-toggle", textContent: "Interactive figure" });
+    let shown;
+    button.addEventListener("click", async () => {
+      button.disabled = true;
+      await (shown ??= load().then(() => show(script, figure)));
+      button.disabled = false;
+      button.textContent = figure.classList.toggle("has-chart") ? "Static figure" : "Interactive figure";
+      figure.dispatchEvent(new Event("chart-toggle"));
+    });
+    figure.insertBefore(button, figure.querySelector("figcaption"));
+  }
+
+  async function show(script, figure) {
     const spec = JSON.parse(script.textContent);
     const number = figure.querySelector(".caption-number")?.textContent.trim().replace("Fig.", "Figure");
     const chart = element("div", { className: "chart", role: "group" });
@@ -46,7 +63,6 @@
       pause = setTimeout(fit, 100, view, picture);
     }).observe(picture);
     if (spec.usermeta?.filters_tables) filterTables(view, figure);
-    addToggle(figure);
   }
 
   // Makes the chart as wide as its place: Vega-Lite does not for several panels, nor when a sidebar opens.
@@ -59,17 +75,6 @@
   function tap({ target, clientX, clientY }, svg) {
     const [place, type] = svg.contains(target) ? [target, "pointermove"] : [svg, "pointerout"];
     place.dispatchEvent(new PointerEvent(type, { bubbles: true, clientX, clientY }));
-  }
-
-  function addToggle(figure) {
-    const button = element("button", { type: "button", className: "chart-toggle" });
-    const toggle = () => {
-      button.textContent = figure.classList.toggle("has-chart") ? "Static figure" : "Interactive figure";
-      figure.dispatchEvent(new Event("chart-toggle"));
-    };
-    button.addEventListener("click", toggle);
-    figure.insertBefore(button, figure.querySelector("figcaption"));
-    toggle();
   }
 
   // Hides the rows of the page's tables that the chart's choice of model and source leaves out.

@@ -271,7 +271,6 @@ def print_book(html: str | Path, target: str | Path) -> None:
     with open_browser() as browser:
         page = browser.new_page(color_scheme="light")
         page.goto((html / "index.html").as_uri())
-        page.evaluate("MathJax.startup.promise")
         links = page.eval_on_selector_all("nav.bd-links a.internal", "links => links.map(a => a.getAttribute('href'))")
         names = ["index", *(Path(link).stem for link in links)]
         page.emulate_media(media="print", color_scheme="light")

@@ -28,6 +28,5 @@ async (chapters) => {
   document.body.replaceChildren(book);
   for (const details of document.querySelectorAll("details")) details.open = true;
   document.title = document.querySelector("h1").textContent;
-  await MathJax.typesetPromise();
   await document.fonts.ready;
 }

@@ -1,29 +1,40 @@
 """Sphinx extension of the book: what its pages need beyond what Jupyter Book does.
 
-Drawings are put into the pages themselves, so that their text is text, and follows the light and the dark theme; the
-files that a figure offers, and the charting library if a page uses it, are put beside the pages.
+Drawings and equations are put into the pages themselves, so that their text is text, and follows the light and the dark
+theme; the files that a figure offers, and the charting library if a page uses it, are put beside the pages.
 
 Sphinx reads and writes only pages whose files have changed. What else changes a page is said here, so that a book that
 was built before becomes the one that is built from nothing.
 """
 
 import hashlib
+import json
 import re
 import shutil
-from collections.abc import Container, Iterable
+from collections.abc import Iterable
 from copy import deepcopy
+from html import escape
 from importlib.metadata import distribution
 from pathlib import Path
+from textwrap import shorten
 
+from docutils import nodes
+from math_core import LatexError, LatexToMathML
 from sphinx.application import Sphinx
 from sphinx.config import Config
 from sphinx.environment import BuildEnvironment
+from sphinx.util import logging
+from sphinx.writers.html5 import HTML5Translator
 
+from paper_code.book import light
 from paper_code.book.build import installed_packages
+from paper_code.book.metadata import TABLES, codemeta, croissant
 from paper_code.book.terms import define_terms
 from paper_code.chapters.shared.vega import vega_bundle
 from paper_code.runs.machine import commit
+from paper_code.runs.profiles import project_path
 
+PAPER = "https://arxiv.org/abs/2310.04400"
 IMAGE = re.compile(r'<img\b[^>]*?\bsrc="([^"]+\.svg)"[^>]*>')
 
 
@@ -36,6 +47,9 @@ def setup(app: Sphinx) -> dict:
     app.connect("html-page-context", inline_drawings)
     app.connect("html-page-context", define_terms)
     app.connect("html-page-context", mend_lists)
+    app.connect("html-page-context", describe)
+    app.connect("html-page-context", flatten_buttons, priority=900)
+    app.add_html_math_renderer("mathml", (write_inline_equation, None), (write_equation, None))
     app.connect("html-page-context", drop_thebe, priority=900)
     app.connect("build-finished", add_files)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
@@ -57,9 +71,9 @@ def drop_launchers_without_a_place(app: Sphinx, config: Config) -> None:
 
 
 def rendered_by(static: Path) -> str:
-    """The hash of what every page depends on: this file, the styles and scripts, and the installed versions."""
+    """The hash of what every page depends on: these files, the styles and scripts, and the installed versions."""
     found = hashlib.sha256(repr(installed_packages()).encode())
-    for path in (Path(__file__), *sorted(path for path in static.rglob("*") if path.is_file())):
+    for path in (Path(__file__), Path(light.__file__), *sorted(path for path in static.rglob("*") if path.is_file())):
         found.update(path.read_bytes())
     return found.hexdigest()
 
@@ -98,13 +112,22 @@ def inline_drawings(app: Sphinx, page: str, template: str, context: dict, doctre
 # a drawing's colour -> the page's, which depends on its theme
 THEMED = {"#262626": "currentColor", "#1a1a1a": "currentColor", "#ffffff": "var(--pst-color-background, #ffffff)"}
 
+COMMAND = re.compile(r"\s*([A-Za-z])\s*")  # of a path
+
 
 def inline_svg(text: str) -> str:
-    """The <svg> element alone, as wide as its place allows, its text and lines in the colour of the page's text."""
+    """The <svg> element alone, as wide as its place allows, its text and lines in the colour of the page's text.
+
+    Coordinates keep two decimals, a sixtieth of a pixel at the figure's full width.
+    """
     svg = re.sub(r"<metadata>.*?</metadata>", "", text[text.index("<svg") :], flags=re.DOTALL)
     head, rest = svg.split(">", 1)
     svg = re.sub(r'\s(width|height)="[^"]*"', "", head) + ">" + rest
-    return re.sub("|".join(THEMED), lambda color: THEMED[color[0]], svg)
+    svg = re.sub("|".join(THEMED), lambda color: THEMED[color[0]], svg)
+    svg = re.sub(r' (d|x|y|width|height)="[^"]*"', lambda lengths: re.sub(r"(\.\d\d)\d+", r"\1", lengths[0]), svg)
+    svg = re.sub(r' d="[^"]*"', lambda path: path[0][:4] + COMMAND.sub(r"\1", path[0][4:]), svg)
+    named = set(re.findall(r"#([\w-]+)", svg))
+    return re.sub(r' id="([^"]*)"', lambda place: place[0] if place[1] in named else "", svg)
 
 
 def mend_lists(app: Sphinx, page: str, template: str, context: dict, doctree) -> None:
@@ -113,6 +136,48 @@ def mend_lists(app: Sphinx, page: str, template: str, context: dict, doctree) ->
         context["body"] = context["body"].replace(
             '<div role="list" class="citation-list">', '<div class="citation-list">'
         )
+
+
+LONGEST_DESCRIPTION = 300  # characters
+
+
+def describe(app: Sphinx, page: str, template: str, context: dict, doctree: nodes.document | None) -> None:
+    """Give the page a description for search engines: its first paragraph without an equation, or the book's title."""
+    paragraphs = doctree.findall(nodes.paragraph) if doctree else []
+    running = (paragraph for paragraph in paragraphs if isinstance(paragraph.parent, nodes.section | nodes.Admonition))
+    texts = (paragraph.astext() for paragraph in running if not paragraph.next_node(nodes.math))
+    text = next(texts, app.config.html_title)
+    text = escape(shorten(text, LONGEST_DESCRIPTION, placeholder=" …"))
+    context["metatags"] = context.get("metatags", "") + f'<meta name="description" content="{text}">'
+
+
+def flatten_buttons(app: Sphinx, page: str, template: str, context: dict, doctree) -> None:
+    """Put the buttons for download beside the others: a menu of them would need Bootstrap's script."""
+    buttons = [button for entry in context.get("header_buttons", []) for button in entry.get("buttons", [entry])]
+    context["header_buttons"] = [button | {"text": None, "classes": "pst-navbar-icon"} for button in buttons]
+
+
+TO_MATHML = LatexToMathML(fancy_error=False)
+
+
+def mathml(node: nodes.math | nodes.math_block, displaystyle: bool) -> str:
+    """The equation as MathML Core, which browsers set themselves; a warning if it is not understood."""
+    try:
+        return TO_MATHML.convert_with_local_state(node.astext(), displaystyle=displaystyle)
+    except LatexError as error:
+        logging.getLogger(__name__).warning("no MathML for the equation %r: %s", node.astext(), error, location=node)
+        return f"<code>{escape(node.astext())}</code>"
+
+
+def write_inline_equation(writer: HTML5Translator, node: nodes.math) -> None:
+    writer.body.append(f'<span class="math">{mathml(node, displaystyle=False)}</span>')
+    raise nodes.SkipNode
+
+
+def write_equation(writer: HTML5Translator, node: nodes.math_block) -> None:
+    opening = writer.starttag(node, "div", CLASS="math", tabindex="0")  # so that a wide one scrolls by keyboard
+    writer.body.append(f"{opening}{mathml(node, displaystyle=True)}</div>")
+    raise nodes.SkipNode
 
 
 def drop_thebe(app: Sphinx, page: str, template: str, context: dict, doctree) -> None:
@@ -138,9 +203,13 @@ def add_files(app: Sphinx, error: Exception | None) -> None:
     if 'class="interactive-chart"' in written:
         (pages / "_static" / "vega.js").write_text(vega_bundle(), encoding="utf-8")
     (pages / "_static" / "packages.LICENSE.txt").write_text(licences(), encoding="utf-8")
-    icons = pages / "_static" / "scripts" / "fontawesome.js"
-    used = set(re.findall(r"\bfa-([a-z0-9-]+)", written))
-    icons.write_text(without_unused_icons(icons.read_text(encoding="utf-8"), used), encoding="utf-8")
+    url = app.config.html_theme_options.get("repository_url") or PAPER
+    for name in TABLES:
+        if not (table := pages / "figures" / "data" / f"{name}.csv").exists():
+            shutil.copyfile(project_path(f"figures/data/{name}.csv"), table)
+    for name, described in {"croissant": croissant(pages / "figures", url), "codemeta": codemeta(url)}.items():
+        (pages / "_static" / f"{name}.json").write_text(json.dumps(described, indent=1) + "\n", encoding="utf-8")
+    light.lighten_pages(pages)
 
 
 BUNDLED = (
@@ -160,15 +229,3 @@ def licences() -> str:
             raise ValueError(f"{name} {package.version}: no file LICENSE in the installed package")
         parts.append("\n\n".join([f"{name} {package.version}", *texts]))
     return f"\n\n{80 * '-'}\n\n".join(parts) + "\n"
-
-
-ICON = re.compile(r'(?<=[{,])"?([a-z0-9-]+)"?:\[\d+,\d+,\[([^\]]*)\],"[0-9a-f]+",(?:"[^"]*"|\[[^\]]*\])\],?')
-
-
-def without_unused_icons(script: str, used: Container[str]) -> str:
-    """Font Awesome's script without the icons that no page uses, by name or alias: half of what a page weighs."""
-
-    def kept(icon: re.Match) -> str:
-        return icon[0] if any(name in used for name in (icon[1], *re.findall(r"[a-z0-9-]+", icon[2]))) else ""
-
-    return ICON.sub(kept, script)

@@ -1,12 +1,17 @@
 """The built pages: the book builds without a warning, and every link and picture in it leads somewhere."""
 
+import re
+from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
+from unicodedata import category
 from urllib.parse import unquote, urlsplit
 
 import yaml
+from fontTools.ttLib import TTFont
 
 from paper_code.book.build import BOOK_FOLDER
+from paper_code.book.rendering import LONGEST_DESCRIPTION
 
 
 class Page(HTMLParser):
@@ -44,6 +49,25 @@ def test_every_link_and_picture_within_the_book_leads_somewhere(html):
             assert to.exists(), f"{path.name} points to {target}"
             if parts.fragment and to in pages:
                 assert unquote(parts.fragment) in pages[to].names, f"{path.name} points to {target}"
+
+
+def test_every_page_has_a_description(html):
+    for path in html.glob("*.html"):
+        text = re.search(r'<meta name="description" content="([^"]*)"', path.read_text(encoding="utf-8"))
+        assert text, path.name
+        assert 30 <= len(unescape(text[1])) <= LONGEST_DESCRIPTION, path.name
+
+
+def test_the_font_has_every_character_of_the_equations(html):
+    equations = {
+        path.name: re.findall("<math.*?</math>", path.read_text(encoding="utf-8")) for path in html.glob("*.html")
+    }
+    assert sum(map(len, equations.values())) > 300
+    glyphs = TTFont(html / "_static" / "equations.woff").getBestCmap()
+    for page, found in equations.items():
+        used = set(unescape(re.sub("<[^>]*>", "", "".join(found))))
+        visible = {character for character in used if category(character)[0] in "LNPS"}
+        assert {character for character in visible if ord(character) not in glyphs} == set(), page
 
 
 def test_a_book_that_is_built_again_is_left_as_it_is(built_again):

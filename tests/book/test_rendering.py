@@ -1,23 +1,26 @@
-"""Drawings lie in the pages, nothing on a page names another host, and what changes another page is built again."""
+"""Drawings and equations lie in the pages, nothing on a page names another host, and what changes another page is built
+again."""
 
 from importlib.metadata import version
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from docutils.nodes import title
+from docutils import nodes
 
 from paper_code.book.rendering import (
     BUNDLED,
+    describe,
     drop_launchers_without_a_place,
     drop_thebe,
+    flatten_buttons,
     inline_drawings,
     inline_svg,
     licences,
+    mathml,
     mend_lists,
     read_users_of_values,
     rendered_by,
-    without_unused_icons,
     write_all_if_names_changed,
 )
 
@@ -78,11 +81,42 @@ def test_references_are_no_list_without_items():
     assert 'role="doc-biblioentry"' in context["body"]
 
 
-def test_only_icons_that_a_page_uses_are_kept_by_name_or_alias():
-    bars, visa = 'bars:[448,512,["navicon",11],"f0c9","M0 9"],', '"cc-visa":[576,512,[],"f1f0",["M1","M2"]]'
-    script = f"var a={{{bars}{visa}}};"
-    assert without_unused_icons(script, {"navicon"}) == f"var a={{{bars}}};"
-    assert without_unused_icons(script, {"bars", "cc-visa"}) == script
+def test_coordinates_keep_two_decimals_and_texts_all_of_theirs():
+    svg = '<svg><g id="a"><path d="M 1.23456 2 \nL 3 -4.5678 \nz\n" clip-path="url(#b)"/></g><clipPath id="b"/>'
+    assert inline_svg(svg + '<text x="7.00123">0.12345</text></svg>') == (
+        '<svg><g><path d="M1.23 2L3 -4.56z" clip-path="url(#b)"/></g><clipPath id="b"/>'
+        '<text x="7.00">0.12345</text></svg>'
+    )
+
+
+def test_a_page_is_described_by_its_first_paragraph_without_an_equation():
+    app = SimpleNamespace(config=SimpleNamespace(html_title="The book"))
+    texts = [
+        nodes.paragraph("", "", nodes.math("", "x")),
+        nodes.paragraph("", 'Is "1 < 2"?'),
+        nodes.paragraph("", "No"),
+    ]
+    for doctree, expected in ((nodes.section("", *texts), "Is &quot;1 &lt; 2&quot;?"), (None, "The book")):
+        context = {"metatags": "<meta>"}
+        describe(app, "page", "page.html", context, doctree)
+        assert context["metatags"] == f'<meta><meta name="description" content="{expected}">'
+
+
+def test_buttons_of_a_menu_stand_beside_the_others():
+    context = {
+        "header_buttons": [{"type": "group", "buttons": [{"label": "source"}, {"label": "pdf"}]}, {"label": "all"}]
+    }
+    flatten_buttons(None, "page", "page.html", context, None)
+    assert [button["label"] for button in context["header_buttons"]] == ["source", "pdf", "all"]
+
+
+def test_an_equation_is_mathml():
+    assert mathml(nodes.math("", "x_i"), displaystyle=False) == "<math><msub><mi>x</mi><mi>i</mi></msub></math>"
+
+
+def test_an_equation_that_is_not_understood_is_shown_as_written_with_a_warning(caplog):
+    assert mathml(nodes.math("", r"\nosuch < 1"), displaystyle=True) == r"<code>\nosuch &lt; 1</code>"
+    assert "nosuch" in caplog.text
 
 
 def test_every_bundled_package_states_its_licence_and_is_on_the_page_of_notices():
@@ -115,7 +149,7 @@ def test_all_pages_are_written_again_if_what_they_call_each_other_changed(change
     std = SimpleNamespace(data={"labels": {"fig-toy": ("toy", "fig-toy", "The toy")}})
     env = SimpleNamespace(
         found_docs={"index", "toy"},
-        titles={"toy": title("", "The toy")},
+        titles={"toy": nodes.title("", "The toy")},
         toctree_includes={"index": ["toy"]},
         toc_fignumbers={"toy": {"figure": {"fig-toy": (1,)}}},
         get_domain=lambda name: std,
@@ -123,7 +157,7 @@ def test_all_pages_are_written_again_if_what_they_call_each_other_changed(change
     assert write_all_if_names_changed(None, env) == env.found_docs
     assert write_all_if_names_changed(None, env) == []
     if change == "title":
-        env.titles["toy"] = title("", "A toy")
+        env.titles["toy"] = nodes.title("", "A toy")
     elif change == "number":
         env.toc_fignumbers["toy"]["figure"]["fig-toy"] = (2,)
     else:
