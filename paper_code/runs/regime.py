@@ -66,7 +66,17 @@ def default_regime(num_fields: int) -> LogRegime:
 
 
 REGIMES = {
-    "criteo_like": LogRegime(batch_size=256, hidden=256),
+    "criteo_like": LogRegime(
+        batch_size=512,
+        hidden=400,
+        rates={
+            "dnn": (8e-3, 4e-3, 4e-3),
+            "ipnn": (8e-3, 8e-3, 8e-3),
+            "nfwfm": (8e-3, 8e-3, 8e-3),
+            "xdeepfm": (8e-3, 4e-3, 4e-3),
+            "dcnv2": (8e-3, 8e-3, 4e-3),
+        },
+    ),
     "avazu_like": LogRegime(batch_size=256, hidden=256),
     "movielens": LogRegime(batch_size=512, hidden=128),
 }
