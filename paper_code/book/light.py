@@ -21,6 +21,19 @@ OWN_STYLES = ["book", "try_it", "interactive"]
 SCRIPTS = ["documentation_options", "doctools", "sphinx_highlight", "clipboard.min", "copybutton"]
 SCRIPTS += ["scripts/sphinx-book-theme", "scripts/pydata-sphinx-theme", "search", "interactive"]
 """Not those of Bootstrap, tabs and toggle buttons, which no page has, nor Font Awesome's, whose font is enough."""
+ADDED_BY_SCRIPTS = {
+    "active",
+    "body",
+    "context",
+    "copybtn",
+    "hide",
+    "highlight-link",
+    "highlighted",
+    "noprint",
+    "search",
+}
+ADDED_BY_SCRIPTS |= {"o-tooltip--left", "pst-sidebar-hidden", "scrolled", "search-summary", "special", "success"}
+"""Classes that a page gets in use."""
 SEARCH = ["_static/searchtools.js", "_static/language_data.js", "searchindex.js"]
 ICONS = "vendor/fontawesome/webfonts/fa-solid-900.ttf"
 ICON_FACE = '@font-face{{font-family:"Font Awesome 6 Free";font-weight:900;src:url(data:font/woff;base64,{})}}'
@@ -30,9 +43,9 @@ def lighten_pages(pages: Path) -> None:
     """Make the style sheet, the script and the fonts of the book in `pages`, and have its pages ask for them alone."""
     static, texts = pages / "_static", {path: path.read_text(encoding="utf-8") for path in pages.glob("*.html")}
     script = ";\n".join(read(static, SCRIPTS, ".js"))
-    used = words_of_attributes("".join(texts.values())) | words(script) | words((static / "searchtools.js").read_text())
+    used = words_of_attributes("".join(texts.values())) | ADDED_BY_SCRIPTS
     own = "\n".join(read(static, OWN_STYLES, ".css"))
-    style = pruned("\n".join([*read(static, STYLES, ".css"), own]), used | words(own))
+    style = pruned("\n".join([*read(static, STYLES, ".css"), own]), used | set(NAME.findall(own)))
     icons = woff(static / ICONS, set(re.findall("[\ue000-\uf8ff]", style)))
     (static / "style.css").write_text(style + ICON_FACE.format(base64.b64encode(icons).decode()), encoding="utf-8")
     (static / "script.js").write_text(script, encoding="utf-8")
@@ -52,19 +65,17 @@ def read(static: Path, names: Iterable[str], ending: str) -> list[str]:
     return [paths[0].read_text(encoding="utf-8") for paths in found.values()]
 
 
-def words(text: str) -> set[str]:
-    return set(re.findall(r"[\w-]+", text))
-
-
 def words_of_attributes(html: str) -> set[str]:
     """The classes and ids of pages."""
     return {word for value in re.findall(r'\b(?:class|id)="([^"]*)"', html) for word in value.split()}
 
 
+NAME = re.compile(r"[.#](-?[A-Za-z_][\w-]*)")
+
+
 def pruned(style: str, used: set[str]) -> str:
     """The style sheet, minified, without unused classes, ids and variables, and without the icon fonts."""
-    names = set(re.findall(r"[.#](-?[A-Za-z_][\w-]*)", style))
-    style = lightningcss.process_stylesheet(style, unused_symbols=names - used)
+    style = lightningcss.process_stylesheet(style, unused_symbols=set(NAME.findall(style)) - used)
     return without_unused_variables(re.sub(r"@font-face\{[^}]*Font Awesome[^}]*\}", "", style))
 
 
@@ -102,14 +113,16 @@ SCRIPT = re.compile(r'\s*<script\b.*?</script>|\s*<link rel="preload" as="script
 BODY_SCRIPT = re.compile(
     r"\s*<script\b[^>]*(?:defer |x-thebe)[^>]*>.*?</script>|\s*<script>kernelName.*?</script>", re.S
 )
+TABLE = re.compile(r"\n?</(?:td|th|tr)>|\n(?=<(?:td|th|tr|tbody)\b)")  # HTML may leave out where cells and rows end
 AS_WRITTEN = re.compile(r"(<pre\b.*?</pre>|<script\b.*?</script>)", re.S)
 
 
 def lightened(page: str, scripts: Iterable[str] = ()) -> str:
-    """The page with one style sheet, one script and further `scripts`, and without indentation; twice is as once."""
+    """The page with one style sheet, one script and further `scripts`, without indentation; twice is as once."""
     head, body = STYLE_LINK.sub("", page).split("</head>", 1)
     head = SCRIPT.sub("", head).replace(' data-theme="auto"', "").rstrip()
     links = [THEME, '<link rel="stylesheet" href="_static/style.css">']
     links += [f'<script defer src="{name}"></script>' for name in ("_static/script.js", *scripts)]
     parts = AS_WRITTEN.split("\n".join([head, *links, "</head>"]) + BODY_SCRIPT.sub("", body))
-    return "".join(part if number % 2 else re.sub(r"\s*\n\s*", "\n", part) for number, part in enumerate(parts))
+    parts[::2] = [TABLE.sub("", re.sub(r"\s*\n\s*", "\n", part)) for part in parts[::2]]
+    return "".join(parts)

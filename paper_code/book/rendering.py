@@ -112,6 +112,8 @@ def inline_drawings(app: Sphinx, page: str, template: str, context: dict, doctre
 # a drawing's colour -> the page's, which depends on its theme
 THEMED = {"#262626": "currentColor", "#1a1a1a": "currentColor", "#ffffff": "var(--pst-color-background, #ffffff)"}
 
+# the font of every text, which book.css says once, and a turn by nothing
+NOT_NEEDED = r"""font-family: 'DejaVu Sans', 'Verdana', sans-serif;? ?| transform="rotate\(-0 [\d. ]+\)\""""
 COMMAND = re.compile(r"\s*([A-Za-z])\s*")  # of a path
 
 
@@ -124,6 +126,8 @@ def inline_svg(text: str) -> str:
     head, rest = svg.split(">", 1)
     svg = re.sub(r'\s(width|height)="[^"]*"', "", head) + ">" + rest
     svg = re.sub("|".join(THEMED), lambda color: THEMED[color[0]], svg)
+    svg = re.sub(NOT_NEEDED, "", svg)
+    svg = re.sub(r' style="[^"]*"', lambda style: re.sub("([;:]) ", r"\1", style[0]), svg)
     svg = re.sub(r' (d|x|y|width|height)="[^"]*"', lambda lengths: re.sub(r"(\.\d\d)\d+", r"\1", lengths[0]), svg)
     svg = re.sub(r' d="[^"]*"', lambda path: path[0][:4] + COMMAND.sub(r"\1", path[0][4:]), svg)
     named = set(re.findall(r"#([\w-]+)", svg))

@@ -31,6 +31,11 @@ def test_a_page_asks_for_one_style_sheet_and_one_script():
     assert '<script type="application/json" class="interactive-chart">{}</script>\n<pre>a\n    b</pre>' in page
 
 
+def test_cells_and_rows_end_where_the_next_begin():
+    table = "<table><tbody>\n  <tr>\n    <td>a</td>\n    <td>b\n c</td>\n  </tr>\n</tbody></table>"
+    assert "<table><tbody><tr><td>a<td>b\nc\n</tbody></table>" in lightened("<head></head>" + table)
+
+
 def test_a_page_that_is_light_stays_as_it_is():
     page = lightened(PAGE)
     assert lightened(page) == page

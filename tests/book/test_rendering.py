@@ -43,8 +43,8 @@ def test_a_drawing_has_the_colours_of_the_page():
     svg = inline_svg(
         '<svg><path style="fill: #ffffff; stroke: #262626"/><text style="fill: #1a1a1a">#de8f05</text></svg>'
     )
-    assert 'style="fill: var(--pst-color-background, #ffffff); stroke: currentColor"' in svg
-    assert '<text style="fill: currentColor">#de8f05' in svg
+    assert 'style="fill:var(--pst-color-background, #ffffff);stroke:currentColor"' in svg
+    assert '<text style="fill:currentColor">#de8f05' in svg
 
 
 def test_only_images_of_svg_are_replaced(tmp_path):
@@ -87,6 +87,14 @@ def test_coordinates_keep_two_decimals_and_texts_all_of_theirs():
         '<svg><g><path d="M1.23 2L3 -4.56z" clip-path="url(#b)"/></g><clipPath id="b"/>'
         '<text x="7.00">0.12345</text></svg>'
     )
+
+
+def test_the_style_of_a_text_is_short():
+    font = "font-family: 'DejaVu Sans', 'Verdana', sans-serif"
+    svg = inline_svg(
+        f'<svg><text style="font-size: 9px; {font}; fill: #fff" transform="rotate(-0 1.5 2)">a: b</text></svg>'
+    )
+    assert svg == '<svg><text style="font-size:9px;fill:#fff">a: b</text></svg>'
 
 
 def test_a_page_is_described_by_its_first_paragraph_without_an_equation():
