@@ -179,14 +179,16 @@ def badges(verdicts: str) -> str:
 
 def in_short(claims: Sequence[Claim]) -> str:
     """The claims as HTML for a reader in haste: of each its verdict, its words and the effect that counts, which is the
-    last, with its interval."""
+    last, with its interval. Those that are not tested are left out if others are."""
     rows = []
-    for claim in claims:
+    for claim in [claim for claim in claims if claim.tested] or claims:
         shown = claims_table([claim]).iloc[-1]
         found = [f"{shown['effect']}: {shown['ours']} ({shown['interval']})"] * claim.tested
         found += [claim.reason] * bool(claim.reason) + ["of this project's first runs"] * of_first_regime(claim)
         log = f" <small>({escape(log_label(claim.dataset))})</small>" if claim.dataset else ""
-        rows.append(f"<li>{badges(claim.verdict)} {escape(claim.statement)}{log}{small('; '.join(found))}</li>")
+        rows.append(
+            f"<li>{badges(claim.verdict)} {escape(claim.statement)}{log}{small('; '.join(found)) * bool(found)}</li>"
+        )
     return f'<div class="in-short"><p><strong>In short</strong></p><ul>{"".join(rows)}</ul></div>'
 
 
