@@ -526,7 +526,7 @@ def test_abundance_stands_beside_that_of_random_matrices_of_the_same_shape():
     random = np.mean([random_information_abundance(d, 20) for d in CARDINALITIES])
     numbers = ["7.00", "10.00", f"{random:.2f}", f"{10 / random:.2f}"]
     assert table.drop(columns="at initialisation").to_numpy().tolist() == [
-        ["DCNv2", variant, "ME", "2x", *numbers] for variant in ("plain", "norm_divergence")
+        ["DCNv2", variant, "ME", "2x", *numbers] for variant in ("plain", "restricted")
     ]
 
 
