@@ -51,7 +51,7 @@ def setup(app: Sphinx) -> dict:
     app.connect("html-page-context", flatten_buttons, priority=900)
     app.add_html_math_renderer("mathml", (write_inline_equation, None), (write_equation, None))
     app.connect("html-page-context", drop_thebe, priority=900)
-    app.connect("build-finished", add_files)
+    app.connect("build-finished", add_files, priority=900)  # after the theme has written its colours of code
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
 
