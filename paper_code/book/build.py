@@ -343,12 +343,14 @@ def main() -> int:
     elif options.action == "refresh":
         refresh_committed()
     else:
+        what, make = {
+            "pdf": ("book", lambda: print_book(options.html, options.to)),
+            "archive": ("book", lambda: archive_book(options.html, options.to)),
+            "release": ("release", lambda: release(options.to, project_path("_build"), options.builder)),
+        }[options.action]
         try:
-            if options.action == "release":
-                release(options.to, project_path("_build"), options.builder)
-            else:
-                {"pdf": print_book, "archive": archive_book}[options.action](options.html, options.to)
+            make()
         except (FileNotFoundError, RuntimeError) as error:
             parser.exit(1, f"{error}\n")
-        print(f"The {'release' if options.action == 'release' else 'book'}: {options.to}")
+        print(f"The {what}: {options.to}")
     return 0

@@ -58,14 +58,15 @@ TABLES = {
 TYPES = {"i": "sc:Integer", "f": "sc:Float", "b": "sc:Boolean"}
 
 
-def citation(project: Path = PROJECT_FOLDER) -> dict:
-    return yaml.safe_load((project / "CITATION.cff").read_text(encoding="utf-8"))
+def citation() -> dict:
+    return yaml.safe_load((PROJECT_FOLDER / "CITATION.cff").read_text(encoding="utf-8"))
 
 
 def croissant(figures: Path, url: str) -> dict:
     """Croissant's description of `TABLES`. figures: the folder; url: where the book is, as far as is known."""
     cited = citation()
     files = {name: figures / "data" / f"{name}.csv" for name in TABLES}
+    tables = {name: pd.read_csv(path) for name, path in files.items()}
     return {
         "@context": CONTEXT,
         "@type": "sc:Dataset",
@@ -79,7 +80,7 @@ def croissant(figures: Path, url: str) -> dict:
         "license": "https://creativecommons.org/licenses/by/4.0/",
         "url": url,
         "version": cited["version"],
-        "datePublished": pd.read_csv(files["runs"])["date"].max(),
+        "datePublished": tables["runs"]["date"].max(),
         "distribution": [
             {
                 "@type": "cr:FileObject",
@@ -91,7 +92,7 @@ def croissant(figures: Path, url: str) -> dict:
             }
             for name, path in files.items()
         ],
-        "recordSet": [record_set(name, words, pd.read_csv(files[name])) for name, words in TABLES.items()],
+        "recordSet": [record_set(name, words, tables[name]) for name, words in TABLES.items()],
     }
 
 

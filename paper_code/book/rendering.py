@@ -28,13 +28,12 @@ from sphinx.writers.html5 import HTML5Translator
 
 from paper_code.book import light
 from paper_code.book.build import installed_packages
-from paper_code.book.metadata import TABLES, codemeta, croissant
-from paper_code.book.terms import define_terms
+from paper_code.book.metadata import TABLES, citation, codemeta, croissant
+from paper_code.book.terms import define_terms, definitions
 from paper_code.chapters.shared.vega import vega_bundle
 from paper_code.runs.machine import commit
 from paper_code.runs.profiles import project_path
 
-PAPER = "https://arxiv.org/abs/2310.04400"
 IMAGE = re.compile(r'<img\b[^>]*?\bsrc="([^"]+\.svg)"[^>]*>')
 
 
@@ -71,9 +70,10 @@ def drop_launchers_without_a_place(app: Sphinx, config: Config) -> None:
 
 
 def rendered_by(static: Path) -> str:
-    """The hash of what every page depends on: these files, the styles and scripts, and the installed versions."""
+    """The hash of what every page depends on: this package, the styles and scripts, and the installed versions."""
     found = hashlib.sha256(repr(installed_packages()).encode())
-    for path in (Path(__file__), Path(light.__file__), *sorted(path for path in static.rglob("*") if path.is_file())):
+    own = sorted(Path(__file__).parent.glob("*.py"))
+    for path in (*own, *sorted(path for path in static.rglob("*") if path.is_file())):
         found.update(path.read_bytes())
     return found.hexdigest()
 
@@ -90,9 +90,10 @@ def read_users_of_values(app: Sphinx, env: BuildEnvironment, docnames: list[str]
 
 
 def write_all_if_names_changed(app: Sphinx, env: BuildEnvironment) -> Iterable[str]:
-    """Also write the other pages if titles, numbers or places changed that they may show or link to."""
+    """Also write the other pages if titles, numbers, places or definitions changed that they may show or link to."""
     titles = {name: title.astext() for name, title in env.titles.items()}
-    names = deepcopy([titles, env.toctree_includes, env.toc_fignumbers, env.get_domain("std").data])
+    env.definitions = definitions(env)
+    names = deepcopy([titles, env.toctree_includes, env.toc_fignumbers, env.get_domain("std").data, env.definitions])
     before, env.names_before = getattr(env, "names_before", None), names
     return [] if names == before else env.found_docs
 
@@ -207,7 +208,7 @@ def add_files(app: Sphinx, error: Exception | None) -> None:
     if 'class="interactive-chart"' in written:
         (pages / "_static" / "vega.js").write_text(vega_bundle(), encoding="utf-8")
     (pages / "_static" / "packages.LICENSE.txt").write_text(licences(), encoding="utf-8")
-    url = app.config.html_theme_options.get("repository_url") or PAPER
+    url = app.config.html_theme_options.get("repository_url") or citation()["references"][0]["url"]
     for name in TABLES:
         if not (table := pages / "figures" / "data" / f"{name}.csv").exists():
             shutil.copyfile(project_path(f"figures/data/{name}.csv"), table)

@@ -1,7 +1,6 @@
 """A term's definition on hover, where the term first stands on a page."""
 
 import re
-from functools import cache
 from html import escape
 
 from docutils import nodes
@@ -15,9 +14,9 @@ TEX = {r"\\(?:mathbf|mathrm|boldsymbol)\b": "", r"\\min\b": "min", r"\\times\b":
 
 def define_terms(app: Sphinx, page: str, template: str, context: dict, doctree) -> None:
     """Give the first link to a term of the glossary its definition as a title, on every page but the glossary."""
-    if "body" not in context or page == GLOSSARY or GLOSSARY not in app.env.found_docs:
+    if "body" not in context or page == GLOSSARY:
         return
-    defined, seen = definitions(app.env), set()
+    defined, seen = app.env.definitions, set()
 
     def titled(link: re.Match) -> str:
         term = link[1]
@@ -29,9 +28,10 @@ def define_terms(app: Sphinx, page: str, template: str, context: dict, doctree) 
     context["body"] = LINK.sub(titled, context["body"])
 
 
-@cache
 def definitions(env: BuildEnvironment) -> dict[str, str]:
-    """The first two sentences of every term's definition, by the term's anchor."""
+    """The first two sentences of every term's definition, by the term's anchor; of a book without a glossary none."""
+    if GLOSSARY not in env.found_docs:
+        return {}
     found = {}
     for item in env.get_doctree(GLOSSARY).findall(nodes.definition_list_item):
         text = first_sentences(item.next_node(nodes.definition).astext())

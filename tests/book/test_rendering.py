@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 from docutils import nodes
 
+from paper_code.book import rendering
 from paper_code.book.rendering import (
     BUNDLED,
     describe,
@@ -152,8 +153,10 @@ def test_pages_that_show_values_of_a_changed_notebook_are_read_again(tmp_path):
         assert changed == expected
 
 
-@pytest.mark.parametrize("change", ["title", "number", "place"])
-def test_all_pages_are_written_again_if_what_they_call_each_other_changed(change):
+@pytest.mark.parametrize("change", ["title", "number", "place", "definition"])
+def test_all_pages_are_written_again_if_what_they_call_each_other_changed(change, monkeypatch):
+    defined = {"term-log": "A table."}
+    monkeypatch.setattr(rendering, "definitions", lambda env: defined.copy())
     std = SimpleNamespace(data={"labels": {"fig-toy": ("toy", "fig-toy", "The toy")}})
     env = SimpleNamespace(
         found_docs={"index", "toy"},
@@ -168,6 +171,8 @@ def test_all_pages_are_written_again_if_what_they_call_each_other_changed(change
         env.titles["toy"] = nodes.title("", "A toy")
     elif change == "number":
         env.toc_fignumbers["toy"]["figure"]["fig-toy"] = (2,)
+    elif change == "definition":
+        defined["term-log"] = "A table of what was shown."
     else:
         std.data["labels"]["fig-toy"] = ("other", "fig-toy", "The toy")
     assert write_all_if_names_changed(None, env) == env.found_docs
