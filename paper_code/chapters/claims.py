@@ -89,9 +89,14 @@ def logs_beside(dataset: str, results_dir: str | Path = RESULTS_FOLDER) -> tuple
     return (*SYNTHETIC_LOGS, *(log for log in there if log not in of_first))
 
 
+def has_few_rows(dataset: str) -> bool:
+    """Is the log one of few rows, which the book asks for Figures 1b to 3?"""
+    return BOOK.get(dataset) == ("few_rows",)
+
+
 def of_first_regime(claim: Claim) -> bool:
     """Are some of the runs that the claim is judged by still of the first regime?"""
-    if BOOK.get(claim.dataset) == ("few_rows",):
+    if has_few_rows(claim.dataset):
         experiments = BOOK[claim.dataset]
     else:
         judged = (judged for judged in OF_RECORDS if claim.name.startswith(judged.names))
@@ -152,7 +157,7 @@ class Ledger:
     def of_log(self, dataset: str, names: Sequence[str] = ("",)) -> list[Claim]:
         """The claims on a log, gated by its checks: those whose names begin so, and the headline claims, by which they
         are corrected."""
-        if BOOK.get(dataset) == ("few_rows",):
+        if has_few_rows(dataset):
             claims = self.of_few_rows(dataset)
         else:
             claims = []

@@ -8,16 +8,14 @@ import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from importlib.resources import files
 from pathlib import Path
-from threading import Thread
 
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, Request, TimeoutError
 
 from paper_code.book.build import BOOK_FOLDER, NAME, find_browser, open_browser
+from tests.book.lighthouse import served
 
 NOTEBOOKS = sorted(path.stem for path in BOOK_FOLDER.glob("*.ipynb"))
 PAGES = sorted([*NOTEBOOKS, *(path.stem for path in BOOK_FOLDER.glob("*.md")), "genindex", "search"])
@@ -111,15 +109,8 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture(scope="module")
 def server(html) -> Iterator[str]:
     """The address at which the built book is served."""
-
-    class Quiet(SimpleHTTPRequestHandler):
-        def log_message(self, *_):
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(html))) as serving:
-        Thread(target=serving.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{serving.server_port}"
-        serving.shutdown()
+    with served(html) as address:
+        yield address
 
 
 @contextmanager

@@ -30,13 +30,7 @@ COMMANDS = ["prepare", "train", "sweep", "verify", "toy", "diagnose"]
 ROWS = 300
 
 
-@pytest.fixture(autouse=True)
-def threads():
-    """A run in this process sets its number of threads; give it back."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture

@@ -10,7 +10,6 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 
 from paper_code import cli
 from paper_code.commands import verify as command
@@ -29,12 +28,7 @@ from tests.killing import tiny_config
 CONFIGS = sorted(map(tiny_config, range(3)), key=lambda config: config.hash)
 
 
-@pytest.fixture(autouse=True)
-def threads():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")

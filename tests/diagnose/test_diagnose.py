@@ -34,12 +34,7 @@ sizes = st.integers(2, 12)
 seeds = st.integers(0, 2**32 - 1)
 
 
-@pytest.fixture(autouse=True)
-def threads():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def matrix_of_spectrum(spectrum, rows: int, seed: int = 0) -> np.ndarray:

@@ -11,7 +11,6 @@ from itertools import product
 
 import numpy as np
 import pytest
-import torch
 
 from paper_code.chapters.shared.tables import results_table
 from paper_code.data import ClickLog, Field
@@ -32,12 +31,7 @@ LAPTOP = PROFILES["laptop"]
 DATASETS = ["criteo_like", "avazu_like"]
 
 
-@pytest.fixture(autouse=True)
-def threads():
-    """A run in this process sets its number of threads; give it back."""
-    before = torch.get_num_threads()
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("same_threads")
 
 
 def tiny_config(seed=0, rows=2_000, num_sets=1) -> RunConfig:

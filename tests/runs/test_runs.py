@@ -43,12 +43,7 @@ def tiny_config(model="dnn", num_sets=1, seed=0) -> RunConfig:
     return RunConfig(data, model, K, num_sets, seed, options, TrainingConfig(batch_size=256, max_epochs=2))
 
 
-@pytest.fixture(autouse=True)
-def threads():
-    """A run sets the process's number of threads; give it back."""
-    before = torch.get_num_threads()
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("same_threads")
 
 
 @pytest.fixture(scope="module")

@@ -49,13 +49,8 @@ def state(model: nn.Module, optimizer: torch.optim.Adam) -> list[Tensor]:
     return [*(parameter.data for parameter in model.parameters()), *of_optimizer]
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Threads share a tensor at places that need not be multiples of the kernel's vectors, whose rounding differs."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+# Threads share a tensor at places that need not be multiples of the kernel's vectors, whose rounding differs.
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 # With rows of a multiple of 16 values the kernel rounds each the same, wherever in a table it stands, so that all bits

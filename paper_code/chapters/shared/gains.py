@@ -18,10 +18,10 @@ from paper_code.chapters.shared.style import (
 from paper_code.chapters.shared.tables import (
     PLAIN,
     VARIANT_LABELS,
+    in_words,
     log_label,
     over_seeds,
     results_table,
-    variant_name,
 )
 from paper_code.chapters.shared.words import abundance_text, gain_text, interval_text, size_text, sizes_text
 from paper_code.models import MODEL_LABELS
@@ -99,9 +99,7 @@ def auc_table(records: Sequence[RunRecord], spread: bool = False) -> pd.DataFram
     dataset = records[0].config["data"]["name"]
     sources = {"published": f"published, {published_dataset(dataset)}", "ours": f"ours, {log_label(dataset)}"}
     table = wide.reset_index()
-    columns = {"model": MODEL_LABELS.get, "source": sources.get, "variant": variant_name}
-    table, plain = table.assign(**{name: table[name].map(of) for name, of in columns.items()}), set(table["variant"])
-    return table.drop(columns="variant") if plain == {PLAIN} else table
+    return in_words(table.assign(source=table["source"].map(sources)))
 
 
 def beside_published(data: pd.DataFrame, chart: str, axes: str) -> str:

@@ -200,6 +200,14 @@ def variant_name(variant: str) -> str:
     return VARIANT_LABELS.get(variant, variant) or "plain"
 
 
+def in_words(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with its models and variants by their names, without a column of variants if all are plain."""
+    table = table.assign(model=table["model"].map(MODEL_LABELS))
+    if set(table["variant"]) == {PLAIN}:
+        return table.drop(columns="variant")
+    return table.assign(variant=table["variant"].map(variant_name))
+
+
 def embedding_decay(training: dict) -> float:
     """The embeddings' weight decay, which may be that of all."""
     return training.get("embedding_weight_decay", training["weight_decay"])
@@ -349,9 +357,7 @@ def abundance_table(records: Sequence[RunRecord]) -> pd.DataFrame:
     numbers = table.columns[4:]
     table[numbers] = table[numbers].map(lambda value: f"{value:.2f}")
     table["scale"] = ["base" if scale == 1 else f"{scale}x" for scale in table["scale"]]
-    table["model"], plain = table["model"].map(MODEL_LABELS), set(table["variant"]) == {PLAIN}
-    table["variant"] = table["variant"].map(variant_name)
-    return table.drop(columns="variant") if plain else table
+    return in_words(table)
 
 
 def field_abundance(record: RunRecord) -> np.ndarray:
