@@ -107,6 +107,7 @@ MEASURED = [
     "faults_fuzz",
     "likeness",
     "likeness_fields",
+    "verification_other_instructions",
 ]
 TABLES = ["table1_criteo_like", "table1_avazu_like", "table2", "table3", "table4"]
 # by the notebooks at their defaults, but for the real rows
