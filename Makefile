@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 TOOLS := _build/tools/bin
 
-.PHONY: book pdf archive release test notebooks bench harden lighthouse audit sbom croissant clean
+.PHONY: book pdf archive release test notebooks bench bench-commands harden lighthouse audit sbom croissant clean
 
 book:
 	@$(PYTHON) -m paper_code.book build
@@ -34,6 +34,10 @@ notebooks: .venv/installed
 bench: .venv/installed
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[bench]'
 	$(BIN)/python tests/benchmarks/training.py --csv _build/bench/training.csv
+
+# How long a reader waits for each command, from `paper-code --help` to this `make test`: half an hour.
+bench-commands: .venv/installed
+	$(BIN)/python tests/benchmarks/commands.py --csv _build/bench-commands.csv
 
 # Kill a sweep a hundred times and read a hundred thousand damaged files: some ten minutes.
 harden: .venv/installed
