@@ -7,7 +7,7 @@ import pandas as pd
 
 from paper_code.chapters.shared.checks import LATENT_LOG
 from paper_code.chapters.shared.gates import OF_AUC
-from paper_code.chapters.shared.judged import COMPARED, LARGEST, judged_runs, latent_checks, on_headline
+from paper_code.chapters.shared.judged import COMPARED, judged_runs, latent_checks, on_headline
 from paper_code.chapters.shared.rules import (
     MINIMUM_SEEDS,
     SIGNIFICANT_AUC,
@@ -21,42 +21,32 @@ from paper_code.published import published_dataset
 from paper_code.runs.experiments import PAPER_MODELS
 
 DROPPING = ("dnn", "xdeepfm", "finalmlp")
-# Averages over the six models: name -> its models, (embedding, scale) compared, side, what it says, the same at 4x
-AVERAGES = {
-    "single": (
-        PAPER_MODELS,
-        ("SE", LARGEST),
-        ("SE", 1),
-        "below",
-        "A single embedding ten times as large has a lower test AUC, on the average of six models",
-        ("SE", COMPARED),
-    ),
-    "drops": (
-        DROPPING,
-        ("SE", LARGEST),
-        ("SE", 1),
-        "below",
-        "The test AUC of DNN, xDeepFM and FinalMLP drops when the single embedding is ten times as large, on their "
-        "average",
-        ("SE", COMPARED),
-    ),
-    "multi-4x": (
-        PAPER_MODELS,
-        ("ME", COMPARED),
-        ("SE", COMPARED),
-        "above",
-        "Multi embedding is better than single embedding at 4x, on the average of six models",
-        ("ME", COMPARED),
-    ),
-    "multi-10x": (
-        PAPER_MODELS,
-        ("ME", LARGEST),
-        ("SE", LARGEST),
-        "above",
-        "Multi embedding is better than single embedding at 10x, on the average of six models",
-        ("ME", COMPARED),
-    ),
-}
+TIMES = {4: "four", 10: "ten"}
+
+
+def averages(largest: int) -> dict[str, tuple]:
+    """Averages over the models, up to the largest size: name -> its models, (embedding, scale) compared, side, what it
+    says, the embedding of the same at 4x."""
+    single, times = (("SE", largest), ("SE", 1), "below"), TIMES.get(largest, str(largest))
+    found = {
+        "single": (
+            PAPER_MODELS,
+            *single,
+            f"A single embedding {times} times as large has a lower test AUC, on the average of six models",
+            "SE",
+        ),
+        "drops": (
+            DROPPING,
+            *single,
+            f"The test AUC of DNN, xDeepFM and FinalMLP drops when the single embedding is {times} times as large, on "
+            "their average",
+            "SE",
+        ),
+    }
+    for scale in dict.fromkeys((COMPARED, largest)):
+        statement = f"Multi embedding is better than single embedding at {scale}x, on the average of six models"
+        found[f"multi-{scale}x"] = PAPER_MODELS, ("ME", scale), ("SE", scale), "above", statement, "ME"
+    return found
 
 
 def average_claims(runs: Runs, at_base_rate: Runs) -> list[Claim]:
@@ -66,7 +56,7 @@ def average_claims(runs: Runs, at_base_rate: Runs) -> list[Claim]:
     """
     published = published_dataset(runs.dataset)
     claims = []
-    for name, (models, of, over, side, statement, of_4x) in AVERAGES.items():
+    for name, (models, of, over, side, statement, embedding) in averages(runs.largest).items():
         checks = (*OF_AUC, *latent_checks(runs.dataset)) if name in ("single", "drops") else OF_AUC
         claims.append(
             Claim(
@@ -81,7 +71,7 @@ def average_claims(runs: Runs, at_base_rate: Runs) -> list[Claim]:
                 checks=checks,
                 judged=judged_runs(models, of, over),
                 averaged=True,
-                other_sign=sign_changes(runs, at_base_rate, models, of_4x[0]),
+                other_sign=sign_changes(runs, at_base_rate, models, embedding),
             )
         )
     return claims
@@ -113,7 +103,7 @@ def over_logs_claims(of_logs: Sequence[Runs]) -> list[Claim]:
         return []
     names = " and ".join(runs.dataset for runs in of_logs)
     claims = []
-    for name, (models, of, over, side, statement, _) in AVERAGES.items():
+    for name, (models, of, over, side, statement, _) in averages(min(runs.largest for runs in of_logs)).items():
         of_each = [average_gain(runs, models, of, over, side, SIGNIFICANT_AUC) for runs in of_logs]
         by_seed = [gains_by_seed(runs, models, of, over).mean(axis=1) for runs in of_logs]
         effect = Effect(
