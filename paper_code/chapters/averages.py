@@ -7,7 +7,7 @@ import pandas as pd
 
 from paper_code.chapters.shared.checks import LATENT_LOG
 from paper_code.chapters.shared.gates import OF_AUC
-from paper_code.chapters.shared.judged import COMPARED, judged_runs, latent_checks, on_headline
+from paper_code.chapters.shared.judged import judged_runs, latent_checks, on_headline
 from paper_code.chapters.shared.rules import (
     MINIMUM_SEEDS,
     SIGNIFICANT_AUC,
@@ -19,6 +19,7 @@ from paper_code.chapters.shared.rules import (
 from paper_code.chapters.shared.tables import Runs
 from paper_code.published import published_dataset
 from paper_code.runs.experiments import PAPER_MODELS
+from paper_code.runs.regime import COMPARED
 
 DROPPING = ("dnn", "xdeepfm", "finalmlp")
 TIMES = {4: "four", 10: "ten"}

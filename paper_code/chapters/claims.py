@@ -24,7 +24,7 @@ from paper_code.chapters.optimizer import optimizer_claims
 from paper_code.chapters.reach import map_claims
 from paper_code.chapters.regime import control_claims, learned_claims
 from paper_code.chapters.released import released_claims
-from paper_code.chapters.shared.checks import check_of, names_for
+from paper_code.chapters.shared.checks import TRIED, check_of, names_for
 from paper_code.chapters.shared.gates import LIVE, Check, gate
 from paper_code.chapters.shared.judged import HEADLINE_LOGS
 from paper_code.chapters.shared.rules import ANSWERS, LEVEL, Claim, corrected
@@ -34,7 +34,7 @@ from paper_code.data import SYNTHETIC_LOGS
 from paper_code.runs.computed import toy_results
 from paper_code.runs.experiments import BOOK, EXPERIMENTS, OF_FIRST_REGIME, OF_GENERATORS, PAPER_MODELS, sizes_of
 from paper_code.runs.profiles import PROFILES, RESULTS_FOLDER, find, project_path, toy_seeds
-from paper_code.runs.reading import stored_records, trials
+from paper_code.runs.reading import choice_records, stored_records, trials
 from paper_code.runs.record import RunRecord
 
 
@@ -126,12 +126,18 @@ class Ledger:
         return stored_records(experiment, dataset, self.profile, self.seeds, self.results_dir)
 
     def runs(self, experiment: str, dataset: str) -> Runs:
-        """The runs of an experiment on a log, which know what sizes they should have."""
+        """The runs of an experiment on a log, which know what sizes they should have; or those of `TRIED`."""
+        if experiment == TRIED:
+            return Runs([record for record in self.tried if record.config["data"]["name"] == dataset], dataset)
         if (experiment, dataset) not in self.found:
             variants = EXPERIMENTS[experiment](sizes_of(find("profile", self.profile, PROFILES), dataset))
             scales = {variant.scale * variant.num_sets for variant in variants}
             self.found[experiment, dataset] = Runs(self.records(experiment, dataset), dataset, scales)
         return self.found[experiment, dataset]
+
+    @cached_property
+    def tried(self) -> list[RunRecord]:
+        return choice_records(self.results_dir)
 
     @cached_property
     def trials(self) -> list[RunRecord]:

@@ -13,7 +13,7 @@ from scipy import stats
 
 from paper_code.chapters.shared.gates import OF_AUC
 from paper_code.chapters.shared.html import mean_text
-from paper_code.chapters.shared.judged import COMPARED, OURS, judged_runs
+from paper_code.chapters.shared.judged import OURS, judged_runs
 from paper_code.chapters.shared.rules import Claim, Effect, ratio
 from paper_code.chapters.shared.style import (
     BASE_LINE,
@@ -33,6 +33,7 @@ from paper_code.runs.config import DataConfig
 from paper_code.runs.experiments import MAP_LEVELS
 from paper_code.runs.logs import load_data
 from paper_code.runs.record import RunRecord
+from paper_code.runs.regime import COMPARED
 
 POINT = list(MAP_LEVELS)
 FACTOR_LABELS = {

@@ -117,11 +117,6 @@ def similarity_of(name: str) -> list[float]:
     ]
 
 
-def choice_records() -> list[RunRecord]:
-    """The records that come with the project of runs by which the regime was chosen."""
-    return [record for record in run_store(RESULTS_FOLDER).records() if record.config["seed"] in CHOICE_SEEDS]
-
-
 def tried_table(records: Iterable[RunRecord]) -> pd.DataFrame:
     """What was tried, as text: a row for each log, model, size, batch size and width, a column for each learning rate
     with the mean validation AUC and, if there are fewer than three, the number of seeds."""

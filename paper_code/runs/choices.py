@@ -13,12 +13,13 @@ import pandas as pd
 
 from paper_code.models import model_options
 from paper_code.runs.config import DATA_FOLDER, RunConfig
-from paper_code.runs.experiments import PAPER_MODELS
+from paper_code.runs.experiments import EXPERIMENTS, PAPER_MODELS, PLAN
 from paper_code.runs.profiles import NEW_RESULTS, PROFILES, log_of_profile, num_fields, project_path
 from paper_code.runs.reading import run_store
 from paper_code.runs.record import RunRecord
 from paper_code.runs.regime import (
     CHOICE_SEEDS,
+    COMPARED,
     LEAST_PROJECTED,
     MOST_DISTANCE,
     RATE_SEEDS,
@@ -32,8 +33,14 @@ from paper_code.runs.regime import (
 from paper_code.runs.store import RunStore
 from paper_code.runs.variants import Variant, run_config
 
-BATCHES = {"criteo_like": (256, 512, 1024), "avazu_like": (256, 512, 1024), "movielens": (512, 1024, 2048)}
-KINDS = {"base": (1, 1), "single": (4, 1), "multi": (1, 4)}
+BATCHES = {
+    "criteo_like": (256, 512, 1024),
+    "avazu_like": (256, 512, 1024),
+    "movielens": (512, 1024, 2048),
+    "frappe": (256, 512, 1024),
+    "criteo_80k": (128, 256, 512),
+}
+KINDS = {"base": (1, 1), "single": (COMPARED, 1), "multi": (1, COMPARED)}
 """What has a learning rate of its own: scale of the embedding size, and number of sets."""
 UNITARY_WEIGHTS = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
 
@@ -53,9 +60,16 @@ def validation_auc(record: RunRecord) -> float:
     return max(record.looks)
 
 
-def width_variants(fields: int, batch_size: int, rate: float) -> list[Variant]:
-    """DNN and DCNv2 at every width that is wide enough, but the last, and at twice that, at DNN's rate."""
-    widths = sorted({w for width in WIDTHS[:-1] if width >= 10 * fields for w in (width, 2 * width)})
+def kinds_of(dataset: str) -> list[tuple[str, str]]:
+    """(model, kind) of what is planned on the log: each has a learning rate of its own, but FFM's is one."""
+    planned = {(v.model, v.scale, v.num_sets) for name in PLAN[dataset] for v in EXPERIMENTS[name]((1, COMPARED))}
+    kinds = [(model, kind) for model in PAPER_MODELS for kind, sizes in KINDS.items() if (model, *sizes) in planned]
+    return kinds + [("ffm", "base")] * (("ffm", 1, 1) in planned)
+
+
+def width_variants(widths: Iterable[int], batch_size: int, rate: float) -> list[Variant]:
+    """DNN and DCNv2 at every width and at twice that, at DNN's rate."""
+    widths = sorted({w for width in widths for w in (width, 2 * width)})
     training = {"batch_size": batch_size, "learning_rate": rate}
     return [
         Variant(model, options={"hidden": (width, width)}, training=training)
@@ -117,10 +131,17 @@ class Chooser:
         return pd.concat(dict(zip(batches, self.rates(kinds, CHOICE_SEEDS), strict=True)))
 
     def width(self, batches: pd.Series) -> pd.Series:
-        """By (model, width), from what `batch` gave."""
+        """By (model, width), from what `batch` gave: of every width that is wide enough, but the last, and of the one
+        chosen, and of twice that."""
         batch_size = chosen_batch(batches)
-        records = self.records(width_variants(self.fields, batch_size, chosen_rate(batches[batch_size])))
-        return means_by(records, lambda c: (c["model"], c["options"]["hidden"][0]))
+
+        def means(widths: Sequence[int]) -> pd.Series:
+            records = self.records(width_variants(widths, batch_size, chosen_rate(batches[batch_size])))
+            return means_by(records, lambda c: (c["model"], c["options"]["hidden"][0])) if records else pd.Series()
+
+        found = means([width for width in WIDTHS[:-1] if width >= 10 * self.fields])
+        chosen = chosen_width(found)
+        return found if ("dnn", 2 * chosen) in found.index else pd.concat([found, means([chosen])])
 
     def rates(self, kinds: Sequence[tuple[str, str, int, int]], seeds: Sequence[int] = RATE_SEEDS) -> list[pd.Series]:
         """Means by rate for each of (model, kind, batch size, width); rates are added until no choice is at an edge."""
@@ -141,13 +162,13 @@ class Chooser:
         widths = self.width(batches)
         print(self.dataset, widths.unstack().round(5), sep="\n", flush=True)
         sizes = chosen_batch(batches), chosen_width(widths)
-        kinds = [(model, kind) for model in PAPER_MODELS for kind in KINDS] + [("ffm", "base")]
-        chosen = {}
+        kinds, chosen = kinds_of(self.dataset), {}
         for key, means in zip(kinds, self.rates([(*key, *sizes) for key in kinds]), strict=True):
             print(self.dataset, *key, means.round(5).to_dict(), flush=True)
             chosen[key] = chosen_rate(means)
-        rates = {model: tuple(chosen[model, kind] for kind in KINDS) for model in PAPER_MODELS}
-        return LogRegime(*sizes, rates | {"ffm": (chosen["ffm", "base"],) * 3})
+        of_models = dict.fromkeys(model for model, _ in kinds)
+        rates = {m: tuple(chosen.get((m, kind), chosen[m, "base"]) for kind in KINDS) for m in of_models}
+        return LogRegime(*sizes, rates)
 
     def unitary(self, scale: int) -> pd.DataFrame:
         """By weight, until one applies the penalty: distance, over that without, and projected abundance, both means

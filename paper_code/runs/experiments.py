@@ -38,7 +38,7 @@ def optimizers(scales: Sequence[int]) -> list[Variant]:
     FFM, the costliest, has decoupled decay at its largest only, as all do where there are few sizes.
     """
     largest = max(up_to_4(scales))
-    decays = WEIGHT_DECAYS[1:] if len(scales) > 2 else WEIGHT_DECAYS[-1:]
+    decays = WEIGHT_DECAYS[1:] if max(scales) > 2 else WEIGHT_DECAYS[-1:]
     coupled = [{"decay": decay} for decay in (0.0, *decays)]
     decoupled = [{"decay": decay, "training": {"decoupled": True}} for decay in decays]
     return [
@@ -60,7 +60,7 @@ MAP_LEVELS = {"noise": (0.0, 2.0), "rows": (0.25, 1.0), "base": (5, 10), "patter
 def map_points(scales: Sequence[int]) -> list[dict]:
     """All combinations of the levels; where there are few sizes, all low and all high."""
     levels = MAP_LEVELS.values()
-    chosen = product(*levels) if len(scales) > 2 else zip(*levels, strict=True)
+    chosen = product(*levels) if max(scales) > 2 else zip(*levels, strict=True)
     return [dict(zip(MAP_LEVELS, values, strict=True)) for values in chosen]
 
 
@@ -155,21 +155,6 @@ def permuted(scales: Sequence[int]) -> list[Variant]:
     return single(["dcnv2"], scales) + of_labels + decays
 
 
-def trained_out(scales: Sequence[int]) -> list[Variant]:
-    """Half and double the learning rate at the base and, with one seed, at the largest sizes; and double width at the
-    base."""
-    largest = [max(scales)]
-    return [
-        run
-        for rate in (0.5, 2)
-        for run in (
-            *single(PAPER_MODELS, [1], rate=rate, seeds=3),
-            *single(PAPER_MODELS, largest, rate=rate, seeds=1),
-            *multi(PAPER_MODELS, largest, rate=rate, seeds=1),
-        )
-    ] + single(PAPER_MODELS, [1], width=(2, 2), seeds=3)
-
-
 def noise(scales: Sequence[int]) -> list[Variant]:
     """The same run with other dropout, five times."""
     sizes = up_to_4(scales)
@@ -201,7 +186,6 @@ EXPERIMENTS: dict[str, Callable[[Sequence[int]], list[Variant]]] = {
     # the sizes in between, of Tables 3 and 4
     "sizes": lambda scales: single(PAPER_MODELS, (2, 3), seeds=5) + multi(PAPER_MODELS, (2, 3), seeds=5),
     # checks and controls of the regime
-    "trained_out": trained_out,
     "noise": noise,
     "base_rate": at_base_rate,
     "permuted": permuted,
@@ -255,10 +239,12 @@ SEEDS_OF = {
     **{("map", "criteo_like"): 3, ("map", "avazu_like"): 3, ("optimizer", "avazu_like"): 3},
     **{("tables", "frappe"): 5, ("scalability", "frappe_random"): 5, ("scalability", "movielens_without_ids"): 5},
 }
-# logs that the regime has no larger sizes of
-LARGEST_OF = {"criteo_80k": 4, "frappe": 4, "frappe_random": 4, "movielens_without_ids": 4}
+LARGEST_OF = dict.fromkeys(
+    ("criteo_like", "avazu_like", "movielens", "movielens_without_ids", "frappe", "frappe_random", "criteo_80k"), 4
+)
+"""The largest size that the regime has of a log: a seed at 10x costs twice what base and 4x do together."""
 # what the regime adds to the chapters of the first
-REGIME = ("sizes", "trained_out", "noise", "base_rate", "permuted", "controls", "latent")
+REGIME = ("sizes", "noise", "base_rate", "permuted", "controls", "latent")
 # what the book shows of each log, and the sweep trains without an experiment's name: what the paper has of Criteo and
 # of Avazu
 BOOK = {
@@ -270,15 +256,19 @@ BOOK = {
     "criteo_80k": ("few_rows",),
 }
 PLAN = {
-    "movielens": ("tables", "trained_out", "base_rate", "noise", "permuted", "controls", "evidence_iii", "patterns"),
-    "criteo_like": (*BOOK["criteo_like"], *REGIME),
     "criteo_80k": ("few_rows", "evidence_iii", "evidence_iv"),
-    "avazu_like": (*BOOK["avazu_like"], "trained_out", "base_rate"),
-    "movielens_without_ids": ("scalability",),
+    "movielens": ("tables", "evidence_iii", "patterns", "base_rate", "permuted", "controls"),
+    "criteo_like": (
+        *("tables", "collapse", "scalability", "evidence_i", "evidence_ii", "evidence_iii", "evidence_iv", "finding_2"),
+        *("patterns", "latent", "base_rate", "permuted", "controls", "ablations", "optimizer", "alternatives"),
+        *("released", "map", "newer", "mixed_precision", "noise", "sizes"),
+    ),
     "frappe": ("tables",),
+    "avazu_like": (*BOOK["avazu_like"], "base_rate"),
+    "movielens_without_ids": ("scalability",),
     "frappe_random": ("scalability",),
 }
-"""What the regime is to have of each log."""
+"""What the regime is to have of each log, in this order."""
 # experiments and logs that the book still shows by records of the first regime
 OF_FIRST_REGIME = {(experiment, dataset) for dataset, experiments in BOOK.items() for experiment in experiments}
 # what the paper does not ask

@@ -7,6 +7,7 @@ from paper_code.runs.config import RunConfig
 from paper_code.runs.experiments import BOOK, OF_FIRST_REGIME, SCRUTINY, run_configs
 from paper_code.runs.profiles import FIRST, NEW_RESULTS, PROFILES, RESULTS_FOLDER, parse_seeds, project_path
 from paper_code.runs.record import RunRecord
+from paper_code.runs.regime import CHOICE_SEEDS
 from paper_code.runs.store import RunStore
 
 
@@ -92,6 +93,11 @@ def book_records(
         for config in shown_configs(experiment, dataset, profile, seeds, results_dir)
     }
     return records_there(configs.values(), results_dir)
+
+
+def choice_records(results_dir: str | Path = RESULTS_FOLDER) -> list[RunRecord]:
+    """The records that `results_dir` holds of runs by which the regime was chosen."""
+    return [record for record in run_store(results_dir).records() if record.config["seed"] in CHOICE_SEEDS]
 
 
 def trials(results_dir: str | Path) -> list[RunRecord]:

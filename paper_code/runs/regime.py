@@ -11,6 +11,8 @@ CHOICE_SEEDS = (50, 51, 52)
 RATE_SEEDS = CHOICE_SEEDS[:1]
 """Seeds of the choice of learning rates, which compares rates within a seed: a ladder of them for every model and kind
 of embedding is most of the cost of the choices."""
+COMPARED = 4
+"""The size at which the learning rates of single and of multi embedding were chosen, and are compared."""
 HEADLINE_SEEDS = tuple(range(100, 106))
 """Seeds of the runs by which claims are judged; what is descriptive has the first three or five."""
 DECAY_TIMES_ROWS = 37

@@ -1,10 +1,20 @@
 """A claim is judged only where the treatment that it speaks of was applied."""
 
 from dataclasses import replace
+from itertools import product
 
 import pytest
 
-from paper_code.chapters.shared.checks import CHECKS, check_of, check_table, gap_at_best, names_for, summary_table
+from paper_code.chapters.shared import checks
+from paper_code.chapters.shared.checks import (
+    CHECKS,
+    TRIED,
+    check_of,
+    check_table,
+    gap_at_best,
+    names_for,
+    summary_table,
+)
 from paper_code.chapters.shared.gates import (
     EVIDENCE_III,
     FIGURE_9D,
@@ -18,15 +28,22 @@ from paper_code.chapters.shared.gates import (
 )
 from paper_code.chapters.shared.rules import Claim, Effect
 from paper_code.chapters.shared.tables import Runs
+from paper_code.models import model_options
 from paper_code.runs.experiments import PAPER_MODELS
 from paper_code.runs.record import RunRecord
+from paper_code.runs.regime import LogRegime
 from tests.records import make_record
 
 SCALES = (1, 4, 10)
 SIZES = ("SE 1", "SE 4", "SE 10", "ME 4", "ME 10")
-ENDS = ("SE 1", "SE 10", "ME 10")
 SEEDS = range(100, 105)
+REGIME = LogRegime(512, 400, {model: (8e-3, 4e-3, 4e-3) for model in PAPER_MODELS})
 BOTH = {"distance_to_unitary": 0.8, "embedding_norm": 0.1, "pattern_correlation": 0.5, "pattern_spread": 0.1}
+
+
+@pytest.fixture(autouse=True)
+def chosen(monkeypatch):
+    monkeypatch.setattr(checks, "REGIMES", {"criteo_like": REGIME})
 
 
 def at_best(**measured) -> dict:
@@ -47,20 +64,21 @@ def of_run(value, run: str):
     return value.get(run, 0.01) if isinstance(value, dict) else value
 
 
-def changed_of(gains: dict | None = None) -> list[RunRecord]:
-    """The runs of `trained_out`; gains: "dnn SE 1, double rate" -> its gain in test AUC."""
-    gains = gains or {}
-    found = []
-    for seed in SEEDS[:3]:
-        for model in PAPER_MODELS:
-            for size in ENDS:
-                for rate, name in ((0.5, "half the rate"), (2, "double rate")):
-                    gain = gains.get(f"{model} {size}, {name}", 0.0002)
-                    training = {"learning_rate": 1e-3 * rate}
-                    found.append(make_record(seed, f"{model} {size}", auc=gain, training=training))
-        for model in PAPER_MODELS:
-            gain = gains.get(f"{model} SE 1, double width", 0.0002)
-            found.append(make_record(seed, f"{model} SE 1", auc=gain, options={"hidden": (800, 800)}))
+def tried_of(gains: dict | None = None, models=PAPER_MODELS) -> list[RunRecord]:
+    """The runs by which the regime was chosen; gains: "dnn SE 1, double rate" -> its gain in test AUC."""
+    gains, regime, found = gains or {}, REGIME, []
+    for model, size, seed in product(models, ("SE 1", "SE 4", "ME 4"), range(50, 53)):
+        rate = regime.rates[model][("SE 1", "SE 4", "ME 4").index(size)]
+        options = {"hidden": (regime.hidden,) * 2} if "hidden" in model_options(model) else {}
+        usual = {"learning_rate": rate, "batch_size": regime.batch_size}
+        changes = {"": (usual, options)}
+        for factor, name in ((0.5, "half the rate"), (2, "double rate")):
+            changes[name] = usual | {"learning_rate": factor * rate}, options
+        if size == "SE 1":
+            changes["double width"] = usual, {"hidden": (2 * regime.hidden,) * 2}
+        for name, (training, of_model) in changes.items():
+            gain = gains.get(f"{model} {size}, {name}", 0.0002) if name else 0.0
+            found.append(make_record(seed, f"{model} {size}", auc=gain, training=training, options=of_model))
     return found
 
 
@@ -114,7 +132,7 @@ def repeated_of() -> list[RunRecord]:
 
 USUAL = {
     "tables": tables_of(),
-    "trained_out": changed_of(),
+    TRIED: tried_of(),
     "evidence_i": [make_record(seed, "ffm SE 1", cost=0.02) for seed in SEEDS],
     "evidence_iii": regularised_of(),
     "patterns": restricted_of(),
@@ -157,32 +175,28 @@ def test_only_the_log_that_is_made_of_latent_vectors_is_asked_whether_larger_one
 
 
 def test_a_claim_without_checks_is_judged_as_it_is():
-    assert verdict(make_claim(), trained_out=[]) == ("supported", "")
+    assert verdict(make_claim(), tried=[]) == ("supported", "")
 
 
 def test_too_few_seeds_come_before_a_check_that_failed():
-    assert verdict(make_claim(TRAINED_OUT, values=[1.0, 2.0]), trained_out=[])[0] == "not tested"
+    assert verdict(make_claim(TRAINED_OUT, values=[1.0, 2.0]), tried=[])[0] == "not tested"
 
 
 # Trained out
 
 
-@pytest.mark.parametrize("run", ["dcnv2 SE 1, double rate", "dcnv2 ME 10, half the rate", "dcnv2 SE 1, double width"])
+@pytest.mark.parametrize("run", ["dcnv2 SE 1, double rate", "dcnv2 SE 4, half the rate", "dcnv2 SE 1, double width"])
 def test_a_model_that_gains_a_thousandth_by_another_rate_or_width_is_not_trained_out(run):
-    changes = {"trained_out": changed_of({run: 0.0012})}
-    expected = ("not testable here", f"{TRAINED_OUT}: fails in 1 of 7")
-    assert check(TRAINED_OUT, **changes).outcome == "fails in 1 of 42"
+    changes = {"tried": tried_of({run: 0.0012})}
+    expected = ("not testable here", f"{TRAINED_OUT}: fails in 1 of 5")
+    assert check(TRAINED_OUT, **changes).outcome == "fails in 1 of 38"
     assert verdict(make_claim(TRAINED_OUT), **changes) == expected
     assert verdict(make_claim(TRAINED_OUT, judged=(("dnn", "SE", 10),)), **changes) == ("supported", "")
 
 
 def test_a_gain_below_a_thousandth_passes_and_so_does_a_loss():
-    assert (
-        verdict(make_claim(TRAINED_OUT), trained_out=changed_of({"dcnv2 SE 1, double rate": 0.0009}))[0] == "supported"
-    )
-    assert (
-        verdict(make_claim(TRAINED_OUT), trained_out=changed_of({"dcnv2 SE 1, double rate": -0.01}))[0] == "supported"
-    )
+    assert verdict(make_claim(TRAINED_OUT), tried=tried_of({"dcnv2 SE 1, double rate": 0.0009}))[0] == "supported"
+    assert verdict(make_claim(TRAINED_OUT), tried=tried_of({"dcnv2 SE 1, double rate": -0.01}))[0] == "supported"
 
 
 AVERAGED = {"judged": tuple((model, "SE", scale) for model in PAPER_MODELS for scale in (1, 10)), "averaged": True}
@@ -190,15 +204,26 @@ AVERAGED = {"judged": tuple((model, "SE", scale) for model in PAPER_MODELS for s
 
 def test_of_an_average_the_models_mean_has_to_be_trained_out_and_others_are_named():
     """Of six models one gains 0.004, the others 0.0002: the mean is 0.00083; of 0.006 it is 0.00117."""
-    one = {"trained_out": changed_of({"dnn SE 1, double rate": 0.004})}
+    one = {"tried": tried_of({"dnn SE 1, double rate": 0.004})}
     assert verdict(make_claim(TRAINED_OUT, **AVERAGED), **one) == ("supported", f"{TRAINED_OUT} fails for DNN")
-    much = {"trained_out": changed_of({"dnn SE 1, double rate": 0.006})}
+    much = {"tried": tried_of({"dnn SE 1, double rate": 0.006})}
     assert verdict(make_claim(TRAINED_OUT, **AVERAGED), **much)[0] == "not testable here"
 
 
-def test_two_seeds_do_not_make_the_check():
-    few = [record for record in changed_of() if record.config["seed"] < 102]
-    assert check(TRAINED_OUT, trained_out=few).outcome == "not run"
+def test_one_seed_makes_the_check_and_a_rate_that_was_not_tried_does_not():
+    assert check(TRAINED_OUT, tried=[r for r in tried_of() if r.config["seed"] == 50]).outcome == "passes"
+    rate = 2 * REGIME.rates["ipnn"][0]
+    assert check(TRAINED_OUT, tried=[r for r in tried_of() if not is_of(r, "ipnn", rate)]).outcome == "not run"
+
+
+def is_of(record: RunRecord, model: str, rate: float) -> bool:
+    return record.config["model"] == model and record.config["training"]["learning_rate"] == rate
+
+
+def test_single_embedding_is_judged_without_what_multi_embedding_gains():
+    changes = {"tried": tried_of({"dcnv2 ME 4, double rate": 0.002})}
+    assert verdict(make_claim(TRAINED_OUT), **changes) == ("supported", "")
+    assert verdict(make_claim(TRAINED_OUT, judged=(("dcnv2", "ME", 4),)), **changes)[0] == "not testable here"
 
 
 def test_a_model_that_was_not_checked_is_not_testable():
@@ -251,7 +276,7 @@ def with_gaps(**gaps: float) -> list[RunRecord]:
     ],
 )
 def test_a_lucky_look_and_one_that_is_luckier_at_one_size_make_stopping_unfair(gaps, outcome):
-    changes = {"tables": with_gaps(**gaps), "trained_out": []}
+    changes = {"tables": with_gaps(**gaps), "tried": []}
     assert check(STOPPING, **changes).outcome == outcome
     assert (verdict(make_claim(STOPPING), **changes)[0] == "supported") == (outcome == "passes")
 

@@ -17,7 +17,7 @@ from paper_code.data import ClickLog, Field
 from paper_code.data.click_log import replaced_folder, split_rows, write_description
 from paper_code.runs import execution, reading, sweeps
 from paper_code.runs.config import RECORDED_LOGS, DataConfig, RunConfig
-from paper_code.runs.experiments import EXPERIMENTS, OF_GENERATORS, book_experiments, run_configs
+from paper_code.runs.experiments import EXPERIMENTS, OF_GENERATORS, book_experiments, run_configs, sizes_of
 from paper_code.runs.logs import load_data
 from paper_code.runs.profiles import PROFILES, RESULTS_FOLDER, Profile, describe, parse_seeds, project_path
 from paper_code.runs.reading import records_of, run_store, shown_configs
@@ -96,10 +96,10 @@ def test_what_are_no_seeds_is_refused(seeds):
 
 @pytest.mark.parametrize("dataset", DATASETS)
 def test_scalability_at_laptop_is_figure_8(dataset):
-    """Both models at the base, and single and multi embedding at 4x and 10x, with six seeds."""
+    """Both models at the base, and single and multi embedding at 4x, with six seeds."""
     configs = run_configs("scalability", dataset, "laptop")
-    assert len(configs) == 2 * 5 * 6 == len({config.hash for config in configs})
-    at = [(10, 1), (40, 1), (10, 4), (100, 1), (10, 10)]
+    assert len(configs) == 2 * 3 * 6 == len({config.hash for config in configs})
+    at = [(10, 1), (40, 1), (10, 4)]
     expected = {(model, *size, seed) for model in ("dnn", "dcnv2") for size in at for seed in range(100, 106)}
     assert set(sizes(configs)) == expected
     regime = REGIMES[dataset]
@@ -124,9 +124,8 @@ def test_collapse_needs_no_run_that_scalability_does_not_have(profile, dataset):
     collapse = run_configs("collapse", dataset, profile)
     scalability = run_configs("scalability", dataset, profile)
     assert {c.hash for c in collapse} <= {c.hash for c in scalability}
-    largest = max(PROFILES[profile].scales)
-    seeds = PROFILES[profile].seeds[: 8 if largest >= 10 else None]
-    assert sizes(collapse) == [("dcnv2", 10 * largest, 1, seed) for seed in seeds]
+    largest = max(sizes_of(PROFILES[profile], dataset))
+    assert sizes(collapse) == [("dcnv2", 10 * largest, 1, seed) for seed in PROFILES[profile].seeds]
 
 
 def test_the_paper_profile_is_appendix_c2(tmp_path):
@@ -195,16 +194,13 @@ def test_controls_and_checks_differ_from_the_tables_in_what_they_say():
             if ours[part].get(key) != theirs[part].get(key)
         }
 
-    rate = run_configs("tables", "criteo_like", seeds=[100])[0].training.learning_rate
     width = REGIMES["criteo_like"].hidden
-    assert changes("trained_out", 0) == {("training", "learning_rate"): (rate, rate / 2)}
-    assert changes("trained_out", -1) == {("options", "hidden"): ([width, width], [2 * width, 2 * width])}
     assert changes("controls", 0) == {("options", "hidden"): ([width, width], [4 * width, width])}
     assert changes("controls", -1) == {("options", "groups"): (None, 4)}
     assert changes("noise", 0) == {("training", "dropout_seed"): (None, 1)}
     assert changes("latent", 0) == {("data", "latent_size"): (None, 24)}
     permuted = [c for c in run_configs("permuted", "criteo_like", seeds=[100]) if c.data.permuted]
-    assert len(permuted) == 3 + 2
+    assert len(permuted) == 2 + 2
     assert {c.training.max_epochs for c in permuted} == {c.training.patience for c in permuted} == {20}
     decay = 37 / (200_000 * 8 // 9)
     assert sorted({round(c.training.embedding_weight_decay / decay, 9) for c in permuted}) == [0.25, 1, 4]

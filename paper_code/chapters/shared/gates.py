@@ -58,7 +58,9 @@ class Check:
             return self.outcome
         keys, models = set(claim.judged), {model for model, *_ in claim.judged}
         if self.name == TRAINED_OUT:
-            rows = self.rows[self.rows["model"].isin(models)]
+            embeddings = {embedding for _, embedding, scale in keys if scale > 1}
+            judged = (self.rows["scale"] == 1) | self.rows["embedding"].isin(embeddings)
+            rows = self.rows[self.rows["model"].isin(models) & judged]
             if models - set(rows["model"]):
                 return NOT_RUN
             return self.outcome_of(over_models(rows) if claim.averaged else rows)

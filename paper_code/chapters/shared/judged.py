@@ -8,8 +8,6 @@ from paper_code.chapters.shared.gates import LATENT
 HEADLINE_LOGS = ("criteo_like", "avazu_like", "movielens")
 FEW_FIELDS = ("movielens",)
 """Logs on which law and collapse are descriptive: of eight fields, six are functions of two."""
-COMPARED = 4
-"""The size at which single and multi embedding have learning rates of their own."""
 
 
 # Of the runs of an experiment, which are told what data set and sizes they are meant to hold if some may be missing.
