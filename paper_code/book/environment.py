@@ -18,6 +18,10 @@ BIN = VENV / ("Scripts" if os.name == "nt" else "bin")
 LOCKED_FOR = (3, 11)
 """The Python that the versions of the lock file are for."""
 
+TWO_AT_ONCE = {"LOKY_MAX_CPU_COUNT": "2"} | {f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL")}
+"""Set for the tests, which two processes share: on a machine that shows more cores than it gives, as many threads as it
+shows would wait for each other."""
+
 OF_CUDA = re.compile(r"(torch|triton)==|(nvidia|cuda)-")
 """What the lock file has for PyTorch with CUDA, by how its entries begin."""
 
@@ -84,6 +88,8 @@ def test() -> None:
     set_up()
     run("ruff", "check", ".")
     run("ruff", "format", "--check", ".")
+    for name, value in TWO_AT_ONCE.items():
+        os.environ.setdefault(name, value)
     two = ("--numprocesses", "2", "--dist", "loadfile")
     run("pytest", *two)
     run("pytest", "--nbval", "book", *two)
