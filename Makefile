@@ -39,9 +39,11 @@ bench: .venv/installed
 bench-commands: .venv/installed
 	$(BIN)/python tests/benchmarks/commands.py --csv _build/bench-commands.csv
 
-# Kill a sweep a hundred times and read a hundred thousand damaged files: some ten minutes.
+# Kill a sweep two hundred times, let go wrong what can in a long one (some of it needs root), and read a hundred thousand
+# damaged files: some twenty minutes.
 harden: .venv/installed
-	$(BIN)/python -m tests.killing --kills 100 --csv figures/data/faults_killing.csv
+	$(BIN)/python -m tests.killing --kills 200 --csv figures/data/faults_killing.csv
+	$(BIN)/python -m tests.long_runs --times 50 --csv figures/data/faults_long.csv
 	$(BIN)/python -m tests.fuzz --number 100000 --seconds 3600 --csv figures/data/faults_fuzz.csv
 
 # Lighthouse on every page, by npx and Chromium: some twenty minutes on an idle machine.

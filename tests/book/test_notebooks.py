@@ -107,6 +107,7 @@ MEASURED = [
     "benchmark_epoch",
     "faults_killing",
     "faults_fuzz",
+    "faults_long",
     "likeness",
     "likeness_fields",
     "verification_other_instructions",
