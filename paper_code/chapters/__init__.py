@@ -7,7 +7,7 @@ ARROWS = {
     "alternatives": ("runs",),
     "appendix_b_models": ("appendix_b",),
     "consistency": ("averages", "models"),
-    "fig04_toy": ("fig03_interaction_collapse",),
+    "fig03_chart": ("fig03_interaction_collapse",),
     "fig06_dnn_dcnv2": ("fig05_regularized",),
     "ledger_page": ("claims",),
     "measures": ("optimizer",),

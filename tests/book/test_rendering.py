@@ -117,7 +117,9 @@ def app_at(address: str) -> SimpleNamespace:
 
 
 @pytest.mark.parametrize("address", ["", "https://example.org/book/"])
-@pytest.mark.parametrize("body, picture", [('<a href="figures/toy.png" download>', "figures/toy.png"), ("", PREVIEW)])
+@pytest.mark.parametrize(
+    ("body", "picture"), [('<a href="figures/toy.png" download>', "figures/toy.png"), ("", PREVIEW)]
+)
 def test_a_preview_of_a_page_has_its_title_and_its_first_figure(address, body, picture):
     context = {"title": "Where <em>IA</em> &lt; 2", "body": body and f'{body}<a href="figures/other.png" download>'}
     describe(app_at(address), "page", "page.html", context, None)
