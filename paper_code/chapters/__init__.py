@@ -10,7 +10,7 @@ ARROWS = {
     "fig03_chart": ("fig03_interaction_collapse",),
     "fig06_dnn_dcnv2": ("fig05_regularized",),
     "ledger_page": ("claims",),
-    "measures": ("optimizer",),
+    "measures": ("fig09_analysis", "optimizer"),
     "newer": ("fig03_interaction_collapse", "fig08_scalability"),
     "optimizer": ("fig03_interaction_collapse",),
     "reach": ("synthetic_logs",),

@@ -30,7 +30,6 @@ from paper_code.chapters.shared.rules import (
 from paper_code.chapters.shared.style import (
     BASE_LINE,
     COLORS,
-    EMBEDDING_LABELS,
     FIGURE_WIDTH,
     GREY,
     INK,
@@ -45,7 +44,7 @@ from paper_code.chapters.shared.style import (
 )
 from paper_code.chapters.shared.tables import PLAIN, Runs, log_label, results_table
 from paper_code.chapters.shared.vega import ALL_MODELS, DASHES, PUBLISHED_GREY, TEXT, dropdown, rounded, specification
-from paper_code.chapters.shared.words import counted
+from paper_code.chapters.shared.words import EMBEDDING_LABELS, counted
 from paper_code.models import MODEL_LABELS
 from paper_code.published import published_auc, published_dataset
 from paper_code.runs.record import RunRecord
@@ -150,14 +149,14 @@ def model_scalability_claims(runs: Runs, model: str) -> list[Claim]:
         claim(
             "multi-embedding-better",
             "multi embedding is better than single embedding at every size.",
-            "ME minus SE at the same size is above zero, paired by seed, at every size.",
+            "Multi minus single embedding at the same size is above zero, paired by seed, at every size.",
             *(gain(runs, model, ("ME", scale), ("SE", scale)) for scale in multi),
             sizes=[(embedding, scale) for scale in multi for embedding in ("SE", "ME")],
         ),
         claim(
             "multi-embedding-scales",
             "multi embedding improves with size; the largest is best.",
-            "The largest ME is better than the base and than every smaller ME, paired by seed.",
+            "The largest multi embedding is better than the base and than every smaller one, paired by seed.",
             *(
                 gain(runs, model, ("ME", largest), over)
                 for over in [("SE", 1), *(("ME", scale) for scale in multi if scale < largest)]

@@ -7,8 +7,9 @@ import pytest
 import vl_convert
 
 from paper_code.chapters import fig03_chart, fig03_interaction_collapse, fig04_toy, fig08_scalability
-from paper_code.chapters.shared import gains, style, tables, vega
+from paper_code.chapters.shared import gains, tables, vega
 from paper_code.chapters.shared.tables import Runs
+from paper_code.chapters.shared.words import EMBEDDING_LABELS
 from paper_code.models import MODEL_LABELS
 from paper_code.published import published_auc
 from paper_code.runs.reading import records_of, stored_records
@@ -148,7 +149,7 @@ class TestGains:
         expected = gains.gains(tables.results_table(of_logs[dataset]))
         assert len(points) == len(expected)
         for row in expected.itertuples():
-            point = points[MODEL_LABELS[row.model], style.EMBEDDING_LABELS[row.embedding], row.scale]
+            point = points[MODEL_LABELS[row.model], EMBEDDING_LABELS[row.embedding], row.scale]
             ends = [row.gain - row.half_interval, row.gain + row.half_interval]
             assert [point["gain"], point["low"], point["high"]] == pytest.approx([row.gain, *ends], rel=DIGITS)
             assert point["seeds"] == row.seeds
@@ -163,7 +164,7 @@ class TestGains:
             for size in (1, 2, 3, 4, 10):
                 text = row["base" if size == 1 else f"{size}x"]
                 if text:
-                    point = points[row["model"], style.EMBEDDING_LABELS[row["embedding"]], size]
+                    point = points[row["model"], row["embedding"], size]
                     assert f"{point['auc']} ± {point['deviation']}" == text
                     assert point["source"] == row["source"]
 

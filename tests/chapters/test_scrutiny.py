@@ -148,4 +148,4 @@ def test_the_changes_are_drawn_and_told_as_they_are():
     assert np.allclose(sorted(x for x, _ in drawn), sorted(table["change"]))
     assert len(axes.get_yticklabels()) == 6
     assert changes_text(table)["change of test AUC"].iloc[-1] == "-0.00200 ± 0.00000"
-    assert changes_text(table)["run"].iloc[0] == "DNN SE 4x"
+    assert changes_text(table)["run"].iloc[0] == "DNN single 4x"

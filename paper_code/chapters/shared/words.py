@@ -4,6 +4,8 @@ from collections.abc import Iterable
 
 import numpy as np
 
+EMBEDDING_LABELS = {"SE": "single", "ME": "multi"}
+
 
 def abundance_text(value: float) -> str:
     """Two significant digits, never with an exponent."""
@@ -16,6 +18,11 @@ def gain_text(value: float) -> str:
 
 def size_text(scale: float) -> str:
     return "base" if scale == 1 else f"{scale:.0f}x"
+
+
+def run_label(embedding: str, scale: float) -> str:
+    """A run of a model by its embedding and size; at the base both embeddings are one."""
+    return "base" if scale == 1 else f"{EMBEDDING_LABELS[embedding]} {scale:.0f}x"
 
 
 def sizes_text(scales: Iterable[float]) -> str:
