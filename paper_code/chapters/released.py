@@ -13,7 +13,7 @@ from matplotlib.patches import Patch
 from paper_code.chapters.shared.gates import OF_AUC
 from paper_code.chapters.shared.html import mean_text
 from paper_code.chapters.shared.judged import OURS, judged_runs
-from paper_code.chapters.shared.rules import SIGNIFICANT_AUC, Claim, Effect, auc_effect
+from paper_code.chapters.shared.rules import NOT_TESTABLE, NOT_TESTED, SIGNIFICANT_AUC, Claim, Effect, auc_effect
 from paper_code.chapters.shared.style import BASE_LINE, FIGURE_WIDTH, line_look, styled
 from paper_code.chapters.shared.tables import PLAIN, Runs, half_interval, log_label, share_of_random
 from paper_code.chapters.shared.words import EMBEDDING_LABELS, run_label
@@ -188,6 +188,26 @@ def released_claims(runs: Runs) -> list[Claim]:
             *(gain_of(variant, words) for variant, words in {PLAIN: "as it is", **OTHER_CHOICES}.items()),
         ),
     ]
+
+
+def in_short(claims: Sequence[Claim]) -> str:
+    """What the choices are worth, in words. claims: `released_claims`, judged."""
+    *choices, of_gain = claims
+    judged = [claim for claim in choices if claim.verdict not in (NOT_TESTABLE, NOT_TESTED)]
+    if not judged:
+        return f"None of the {len(choices)} choices can be judged: {choices[0].reason or choices[0].verdict}."
+    names = [
+        claim.statement.removeprefix("It does not matter: ").rstrip(".")
+        for claim in judged
+        if "against" in claim.answers
+    ]
+    less = sum(set(claim.answers) == {"yes"} for claim in judged)
+    named = f": {'; '.join(names)}" if names else ""
+    return (
+        f"{len(names)} of {len(judged)} choices change test AUC by 0.001 or more, with single or with multi "
+        f"embedding{named}. {less} change it by less. Of the others these seeds cannot tell. Multi embedding is better "
+        f"than single embedding under every choice: {of_gain.verdict}."
+    )
 
 
 FIGURES = {

@@ -1,6 +1,6 @@
 """Numbers and lists in the words that describe a figure."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 
@@ -33,6 +33,12 @@ def listed(parts: Iterable[str]) -> str:
     """a, b and c"""
     *first, last = parts
     return f"{', '.join(first)} and {last}" if first else last
+
+
+def by_log(texts: Mapping[str, str]) -> str:
+    """What is said of each log: once if it is the same of all, else "a on one and b on another"."""
+    said = set(texts.values())
+    return said.pop() if len(said) == 1 else listed(f"{text} on {log}" for log, text in texts.items())
 
 
 def counted(number: int, noun: str) -> str:
