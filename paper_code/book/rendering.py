@@ -13,10 +13,11 @@ import re
 import shutil
 from collections.abc import Iterable
 from copy import deepcopy
-from html import escape
+from html import escape, unescape
 from importlib.metadata import distribution
 from pathlib import Path
 from textwrap import shorten
+from urllib.parse import urljoin
 
 from docutils import nodes
 from math_core import LatexError, LatexToMathML
@@ -144,16 +145,32 @@ def mend_lists(app: Sphinx, page: str, template: str, context: dict, doctree) ->
 
 
 LONGEST_DESCRIPTION = 300  # characters
+PREVIEW = "figures/fig02_information_abundance.png"
+"""The picture that stands for a page without a figure of its own."""
 
 
 def describe(app: Sphinx, page: str, template: str, context: dict, doctree: nodes.document | None) -> None:
-    """Give the page a description for search engines: its first paragraph without an equation, or the book's title."""
+    """Give the page what search engines and previews of a link show of it: a description, which is its first paragraph
+    without an equation, or the book's title; its own title; and its first figure.
+
+    The picture's address has a host only where `_config.yml` says where the book is published.
+    """
     paragraphs = doctree.findall(nodes.paragraph) if doctree else []
     running = (paragraph for paragraph in paragraphs if isinstance(paragraph.parent, nodes.section | nodes.Admonition))
     texts = (paragraph.astext() for paragraph in running if not paragraph.next_node(nodes.math))
     text = next(texts, app.config.html_title)
     text = escape(shorten(text, LONGEST_DESCRIPTION, placeholder=" …"))
-    context["metatags"] = context.get("metatags", "") + f'<meta name="description" content="{text}">'
+    title = escape(unescape(re.sub("<[^>]*>", "", context.get("title") or app.config.html_title)))
+    picture = next(iter(re.findall(r'href="(figures/\w+\.png)"', context.get("body", ""))), PREVIEW)
+    preview = {
+        "title": title,
+        "description": text,
+        "type": "article",
+        "image": urljoin(app.config.html_baseurl, picture),
+    }
+    tags = [f'<meta property="og:{name}" content="{value}">' for name, value in preview.items()]
+    described = f'<meta name="description" content="{text}">'
+    context["metatags"] = "".join([context.get("metatags", ""), described, *tags])
 
 
 def flatten_buttons(app: Sphinx, page: str, template: str, context: dict, doctree) -> None:

@@ -10,7 +10,7 @@ def ablation_claims(runs: Runs) -> list[Claim]:
     """The shared interaction of the paper's later version."""
     shared = runs("test_auc", "dcnv2", "ME", variant="shared_interaction")
     size = size_name(runs.largest)
-    name = f"test AUC, ME {size} minus ME {size} with one shared interaction"
+    name = f"test AUC, multi {size} minus multi {size} with one shared interaction"
     return [
         Claim(
             "own-interactions",

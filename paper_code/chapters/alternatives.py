@@ -174,7 +174,7 @@ def alternatives_claims(runs: Runs, references: Sequence[RunRecord] = ()) -> lis
 
     def claim(name: str, what: str, rule: str, other) -> Claim:
         effects = [
-            auc_effect(f"test AUC, {MODEL_LABELS[m]} ME {size_name(size)} minus {what}", multi(m), other(m), "above")
+            auc_effect(f"test AUC, {MODEL_LABELS[m]} multi {size_name(size)} minus {what}", multi(m), other(m), "above")
             for m in models
         ]
         statement = f"Multi embedding is better than {what}."

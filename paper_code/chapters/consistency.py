@@ -13,9 +13,9 @@ from scipy import stats
 from paper_code.chapters.averages import AVERAGES
 from paper_code.chapters.models import nfwfm_on_avazu
 from paper_code.chapters.shared.rules import LEVEL, SIGNIFICANT_AUC, holm_factors, verdict_of
-from paper_code.chapters.shared.style import BASE_LINE, EMBEDDING_LABELS, FIGURE_WIDTH, GREY, INK, line_look, styled
+from paper_code.chapters.shared.style import BASE_LINE, FIGURE_WIDTH, GREY, INK, line_look, styled
 from paper_code.chapters.shared.tables import PLAIN
-from paper_code.chapters.shared.words import gain_text, interval_text, p_text
+from paper_code.chapters.shared.words import EMBEDDING_LABELS, gain_text, interval_text, listed, p_text, run_label
 from paper_code.models import MODEL_LABELS
 from paper_code.published import NFWFM_AVAZU_10X_GB, PUBLISHED_AVERAGE_GAIN, published_auc, published_gain
 from paper_code.runs.experiments import PAPER_MODELS
@@ -176,9 +176,16 @@ def calibration_table() -> pd.DataFrame:
     for log in (*LOGS, "both"):
         bound = SIGNIFICANT_AUC if log == "both" else 0.0
         of_log = []
-        for name, (models, of, over, side, *_) in AVERAGES.items():
+        for models, of, over, side, *_ in AVERAGES.values():
             found = published_difference(LOGS if log == "both" else [log], models, of, over)
-            of_log.append((f"average, {name}", found, side, found.p_value(bound)))
+            of_log.append(
+                (
+                    f"mean of {len(models)} models, {run_label(*of)} minus {run_label(*over)}",
+                    found,
+                    side,
+                    found.p_value(bound),
+                )
+            )
         factors = holm_factors([p for *_, p in of_log]) if log != "both" else [1.0] * len(of_log)
         rows += [calibrated(log, *row, factor, bound) for row, factor in zip(of_log, factors, strict=True)]
     for log in LOGS:
@@ -188,9 +195,23 @@ def calibration_table() -> pd.DataFrame:
                 if not np.isnan(published_gain(log.lower(), model, of, over)):
                     found = published_difference([log], [model], of, over)
                     rows.append(
-                        calibrated(log, f"{MODEL_LABELS[model]}, {name}", found, side, found.p_value(), 1.0, 0.0)
+                        calibrated(
+                            log,
+                            f"{MODEL_LABELS[model]}, {run_label(*of)} minus {run_label(*over)}",
+                            found,
+                            side,
+                            found.p_value(),
+                            1.0,
+                            0.0,
+                        )
                     )
     return pd.DataFrame(rows)
+
+
+def mean_of(models: Sequence[str]) -> str:
+    if len(models) == len(PAPER_MODELS):
+        return f"mean of {len(models)} models"
+    return f"mean of {listed(MODEL_LABELS[model] for model in models)}"
 
 
 def calibrated(log: str, claim: str, found: Welch, side: str, p: float, factor: float, bound: float) -> dict:

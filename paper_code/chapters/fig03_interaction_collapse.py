@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-import altair as alt
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
@@ -25,8 +24,7 @@ from paper_code.chapters.shared.style import (
     log_title,
     styled,
 )
-from paper_code.chapters.shared.tables import Runs, field_abundance, initial_model, log_label, results_table
-from paper_code.chapters.shared.vega import dropdown, rounded, specification
+from paper_code.chapters.shared.tables import Runs, field_abundance, initial_model, results_table
 from paper_code.chapters.shared.words import counted, listed
 from paper_code.models.registry import MODEL_LABELS, sub_embedding_size
 from paper_code.runs.record import RunRecord
@@ -312,64 +310,6 @@ def law_claims(runs: Runs, model: str) -> list[Claim]:
             ours,
         ),
     ]
-
-
-CASE_COLORS = {"Small": "currentColor", "Large": mpl.colors.to_hex(COLORS["fm"])}  # those of the static figure
-
-
-def law_chart(of_ffm: Sequence[RunRecord], of_dcnv2: Sequence[RunRecord]) -> dict:
-    """Figure 3: information abundance of the sub-embeddings of the first seed, a model at a time.
-
-    Fields sorted by the information abundance of their embeddings, lowest first. The data has a row for each model and
-    field i, with a list over the other fields j.
-    """
-    rows = []
-    for record in (of_ffm[0], of_dcnv2[0]):
-        pairs, of_fields, names = sub_embedding_abundance(record), field_abundance(record), record.fields
-        for i, field in enumerate(names):
-            others = [j for j in range(len(names)) if j != i]
-            rows.append(
-                {
-                    "model": MODEL_LABELS[record.config["model"]],
-                    "i": field["name"],
-                    "cardinality_i": field["cardinality"],
-                    "abundance_i": rounded(of_fields[i]),
-                    "j": [names[j]["name"] for j in others],
-                    "cardinality_j": [names[j]["cardinality"] for j in others],
-                    "abundance_j": [rounded(of_fields[j]) for j in others],
-                    "abundance": [rounded(pairs[i, j]) for j in others],
-                }
-            )
-    models = list(dict.fromkeys(row["model"] for row in rows))
-    model = alt.param(name="model", value=models[0], bind=dropdown("model", models))
-    chart = (
-        alt.Chart(alt.Data(values=rows), height=max(300, 10 * len(of_ffm[0].fields)))
-        .transform_filter("datum.model == model")
-        .transform_flatten(["j", "cardinality_j", "abundance_j", "abundance"])
-        .mark_rect()
-        .encode(
-            x=alt.X("j:N", title="j, sorted by IA(Eⱼ)", sort=alt.EncodingSortField("abundance_j", op="min")),
-            y=alt.Y(
-                "i:N",
-                title="i, sorted by IA(Eᵢ)",
-                sort=alt.EncodingSortField("abundance_i", op="min", order="descending"),
-            ),
-            color=alt.Color("abundance:Q", title="IA(Eᵢ→ⱼ)", scale=alt.Scale(scheme="viridis")),
-            tooltip=[
-                alt.Tooltip("i:N", title="field i"),
-                alt.Tooltip("j:N", title="field j"),
-                alt.Tooltip("cardinality_i:Q", title="cardinality of i", format=","),
-                alt.Tooltip("cardinality_j:Q", title="cardinality of j", format=","),
-                alt.Tooltip("abundance:Q", title="IA(Eᵢ→ⱼ)", format=".2f"),
-                alt.Tooltip("abundance_i:Q", title="IA(Eᵢ)", format=".2f"),
-                alt.Tooltip("abundance_j:Q", title="IA(Eⱼ)", format=".2f"),
-            ],
-        )
-        .add_params(model)
-    )
-    data = of_ffm[0].config["data"]
-    title = f"{log_label(data['name'])} ({data['rows']:,} rows), seed {of_ffm[0].config['seed']}"
-    return specification(chart, title, "Heatmap of the information abundance of the sub-embeddings, by fields i and j.")
 
 
 FIGURES = {

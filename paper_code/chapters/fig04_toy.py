@@ -1,13 +1,13 @@
 """Figure 4: the toy experiment of Appendix A."""
 
 import altair as alt
+import matplotlib as mpl
 import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-from paper_code.chapters.fig03_interaction_collapse import CASE_COLORS
 from paper_code.chapters.shared.rules import Claim, Effect
-from paper_code.chapters.shared.style import FIGURE_WIDTH, INK, LINES, line_look, styled
+from paper_code.chapters.shared.style import COLORS, FIGURE_WIDTH, INK, LINES, line_look, styled
 from paper_code.chapters.shared.tables import PLAIN
 from paper_code.chapters.shared.vega import TEXT, specification, summary, summary_tooltip
 from paper_code.chapters.shared.words import abundance_text, counted
@@ -65,6 +65,9 @@ def toy_claim(small: ToyResult, large: ToyResult) -> Claim:
         (Effect("IA(E1), small minus large", fall, "below", 0.0),),
         chapter="fig04_toy",
     )
+
+
+CASE_COLORS = {"Small": "currentColor", "Large": mpl.colors.to_hex(COLORS["fm"])}  # those of the static figure
 
 
 def toy_chart(small: ToyResult, large: ToyResult) -> dict:

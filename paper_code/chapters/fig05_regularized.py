@@ -133,7 +133,7 @@ def evidence_iii_claims(runs: Runs) -> list[Claim]:
 
     higher = [
         Effect(
-            f"mean IA, {regularised} over plain, {size_name(scale)}",
+            f"mean information abundance, {regularised} over plain, {size_name(scale)}",
             ratio(regularized("information_abundance", scale), plain("information_abundance", scale)),
             "above",
             1.0,

@@ -55,7 +55,7 @@ def evidence_iv_claims(runs: Runs) -> list[Claim]:
     section, chapter = "Section 4.2, Evidence IV, Figure 6", "fig06_dnn_dcnv2"
     higher = tuple(
         Effect(
-            f"mean IA, DNN over DCNv2, {size_name(scale)}",
+            f"mean information abundance, DNN over DCNv2, {size_name(scale)}",
             ratio(*(runs("information_abundance", model, scale=scale) for model in ("dnn", "dcnv2"))),
             "above",
             1.0,
@@ -108,7 +108,7 @@ def finding_2_claims(runs: Runs) -> list[Claim]:
         of_plain = runs("test_auc", "dcnv2") - runs("test_auc", "dcnv2", scale=1)
         grown = f"test AUC, gain of {size_name(runs.largest)} over base, {label} minus DCNv2"
         effects += [
-            Effect(f"mean IA, {label} over DCNv2", higher, "above", 1.0),
+            Effect(f"mean information abundance, {label} over DCNv2", higher, "above", 1.0),
             Effect(grown, difference(growth, of_plain), "below", 0.0),
             Effect(f"drop of validation AUC, {label} minus DCNv2", drop, "above", 0.0),
         ]

@@ -129,6 +129,13 @@ def describe_architecture(data: pd.DataFrame) -> str:
     )
 
 
+IN_WORDS = {
+    "num_sets": "sets of the model",
+    "module": "module",
+    "sets": "how often it is there",
+    "size": "values that each gives on",
+}
+"""Columns of `architecture_figure`'s table as they are shown."""
 FIGURES = {
     "fig07_architecture": (architecture_figure, describe_architecture),
 }

@@ -1,7 +1,8 @@
 """The paper's claims on information abundance, asked with other measures of the same spectra."""
 
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -9,10 +10,11 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from paper_code.chapters.fig09_analysis import set_share
 from paper_code.chapters.optimizer import with_training
 from paper_code.chapters.shared.rules import Effect
 from paper_code.chapters.shared.style import FIGURE_WIDTH, INK, styled
-from paper_code.chapters.shared.tables import Runs, embedding_decay, of_sets, share_of_random
+from paper_code.chapters.shared.tables import Runs, embedding_decay, share_of_random
 from paper_code.runs.profiles import PRIOR_PRECISION
 from paper_code.runs.record import RunRecord
 from paper_code.spectra import effective_rank_of, information_abundance_of, stable_rank_of
@@ -27,10 +29,9 @@ OF_ROWS = "rows normalised"
 COLUMNS = ["comparison", "measure", "mean", "low", "high", "side", "bound", "answer", "seeds"]
 
 
-def mean_over_fields(record: RunRecord, measure: Callable, per_set: bool = False) -> float:
-    """The measure's mean over the matrices of all sets side by side, or over each set's."""
-    spectra = of_sets(record) if per_set else [record.spectra["side_by_side"]]
-    return float(np.mean([measure(values) for fields in spectra for values in fields]))
+def mean_over_fields(record: RunRecord, measure: Callable) -> float:
+    """The measure's mean over the matrices of all sets side by side."""
+    return float(np.mean([measure(values) for values in record.spectra["side_by_side"]]))
 
 
 def nearest_decay(records: Sequence[RunRecord]) -> float:
@@ -49,8 +50,8 @@ def measures_table(
     """A row per comparison and measure: the mean over the seeds with its 95 % interval, the side and bound that are
     claimed, and the answer (see `Effect.answer`).
 
-    The comparisons are those of the paper's claims at the largest size. Rows are normalised for the runs of the
-    optimiser's chapter alone, at `nearest_decay`: earlier records lack those spectra.
+    The comparisons are those of the paper's claims at the largest size, of Figure 9a as shares of random. Rows are
+    normalised for the runs of the optimiser's chapter alone, at `nearest_decay`: earlier records lack those spectra.
     """
     largest = Runs(patterns)
     single, multi = largest.records_of("dcnv2", "SE"), largest.records_of("dcnv2", "ME")
@@ -61,22 +62,26 @@ def measures_table(
     normalised = Runs([record for record in of_decay if record.config["model"] == "dcnv2"], alike=True)
     rows = []
 
-    def add(comparison: str, measure: str, values: Sequence[float], side: str, bound: float) -> None:
+    def add(comparison: str, measure: str, values: Iterable[float], side: str, bound: float) -> None:
         effect = Effect(comparison, list(values), side, bound)
         low, high = effect.interval(CONFIDENCE) if effect.tested else (np.nan, np.nan)
         answer = effect.answer(CONFIDENCE)
         rows.append((comparison, measure, effect.mean, low, high, side, bound, answer, len(effect.values)))
 
-    def ratios(a: Sequence[RunRecord], b: Sequence[RunRecord], measure: Callable, per_set: bool = False) -> list[float]:
-        of_b = {record.config["seed"]: mean_over_fields(record, measure) for record in b}
-        return [mean_over_fields(r, measure, per_set) / of_b[r.config["seed"]] for r in a if r.config["seed"] in of_b]
+    def ratios(
+        a: Sequence[RunRecord], b: Sequence[RunRecord], of_a: Callable, of_b: Callable | None = None
+    ) -> list[float]:
+        below = {record.config["seed"]: (of_b or of_a)(record) for record in b}
+        return [of_a(record) / below[record.config["seed"]] for record in a if record.config["seed"] in below]
 
     for name, measure in MEASURES.items():
-        add("learned over random", name, [share_of_random(record, measure) for record in single], "below", 0.5)
-        add("regularised over plain (III)", name, ratios(regularised, plain, measure), "above", 1.0)
-        add("DNN over DCNv2 (IV)", name, ratios(of_dnn, of_dcnv2, measure), "above", 1.0)
-        add("multi over single, side by side (9a)", name, ratios(multi, single, measure), "above", 1.0)
-        add("multi over single, per set (9a)", name, ratios(multi, single, measure, per_set=True), "above", 1.0)
+        mean, share = partial(mean_over_fields, measure=measure), partial(share_of_random, measure=measure)
+        per_set = partial(set_share, measure=measure)
+        add("learned over random", name, map(share, single), "below", 0.5)
+        add("regularised over plain (III)", name, ratios(regularised, plain, mean), "above", 1.0)
+        add("DNN over DCNv2 (IV)", name, ratios(of_dnn, of_dcnv2, mean), "above", 1.0)
+        add("multi over single, side by side (9a)", name, ratios(multi, single, share), "above", 1.0)
+        add("multi over single, per set (9a)", name, ratios(multi, single, per_set, share), "above", 1.0)
     for embedding, label in (("SE", "single"), ("ME", "multi")):
         records = normalised.records_of("dcnv2", embedding)
         for name, measure in MEASURES.items():

@@ -14,7 +14,6 @@ from paper_code.chapters.shared.judged import OURS, judged_runs
 from paper_code.chapters.shared.rules import Claim, Effect, gain, ratio
 from paper_code.chapters.shared.style import (
     BASE_LINE,
-    EMBEDDING_LABELS,
     FIGURE_WIDTH,
     GRADIENT,
     INK,
@@ -29,11 +28,12 @@ from paper_code.chapters.shared.tables import (
     Runs,
     embedding_decay,
     initial_model,
+    log_label,
     over_seeds,
     results_table,
     share_of_random,
 )
-from paper_code.chapters.shared.words import plain_text
+from paper_code.chapters.shared.words import EMBEDDING_LABELS, plain_text
 from paper_code.models import MODEL_LABELS
 from paper_code.runs.config import DataConfig
 from paper_code.runs.experiments import WEIGHT_DECAYS
@@ -128,11 +128,11 @@ def optimizer_summary(records: Sequence[RunRecord]) -> pd.DataFrame:
     keys = ["weight_decay", "decoupled", "seed"]
     gain = multi.set_index(keys)["test_auc"] - single.set_index(keys)["test_auc"]
     columns = {
-        "DCNv2 SE, test AUC": (single.set_index(keys)["test_auc"], ".4f"),
-        "ME minus SE": (gain, "+.4f"),
-        "SE, share of random": (single.set_index(keys)["share_of_random"], ".2f"),
-        "DCNv2, other field": (single.set_index(keys)["other"], "+.2f"),
-        "FFM, other field": (of_ffm.set_index(keys)["other"], "+.2f"),
+        "DCNv2 single, test AUC": (single.set_index(keys)["test_auc"], ".4f"),
+        "multi minus single": (gain, "+.4f"),
+        "DCNv2 single, share of random": (single.set_index(keys)["share_of_random"], ".2f"),
+        "DCNv2, law": (single.set_index(keys)["other"], "+.2f"),
+        "FFM, law": (of_ffm.set_index(keys)["other"], "+.2f"),
     }
     text = {name: values.groupby(level=keys[:2]).apply(mean_text, digits) for name, (values, digits) in columns.items()}
     found = pd.DataFrame(text).fillna("").reset_index()
@@ -141,20 +141,28 @@ def optimizer_summary(records: Sequence[RunRecord]) -> pd.DataFrame:
     return found.rename(columns={"weight_decay": "weight decay", "decoupled": "how"})
 
 
-def optimizer_answers(records: Sequence[RunRecord]) -> pd.DataFrame:
-    """One row of text: without weight decay (none), with the largest coupled and decoupled, means over the seeds of
-    DCNv2's share of random, of the rank correlation with the other field of DCNv2 and FFM, and of the gain of multi
-    over single embedding."""
-    table = optimizer_table(records)
-    means = table.groupby(["model", "embedding", "weight_decay", "decoupled"]).mean(numeric_only=True)
-    largest, found = table["weight_decay"].max(), {}
-    for name, key in {"none": (0.0, False), "coupled": (largest, False), "decoupled": (largest, True)}.items():
-        single, multi, ffm = (means.loc[(*of, *key)] for of in (("dcnv2", "SE"), ("dcnv2", "ME"), ("ffm", "SE")))
-        found[f"share_{name}"] = f"{single['share_of_random']:.2f}"
-        found[f"other_{name}"] = f"{single['other']:+.2f}"
-        found[f"ffm_{name}"] = f"{ffm['other']:+.2f}"
-        found[f"gain_{name}"] = f"{multi['test_auc'] - single['test_auc']:+.4f}"
-    return pd.DataFrame([found])
+def answers_table(of_log: Mapping[str, Sequence[RunRecord]]) -> pd.DataFrame:
+    """The answer in short, as text: a row per question and log; a column for runs without weight decay, one with the
+    largest coupled, and one with the largest decoupled. Means over the seeds."""
+    frames = []
+    for log, records in of_log.items():
+        table = optimizer_table(records)
+        means = table.groupby(["model", "embedding", "weight_decay", "decoupled"]).mean(numeric_only=True)
+        largest, columns = table["weight_decay"].max(), {}
+        cases = {"no decay": (0.0, False), f"coupled, {largest:g}": (largest, False)}
+        for name, key in (cases | {f"decoupled, {largest:g}": (largest, True)}).items():
+            single, multi, ffm = (means.loc[(*of, *key)] for of in (("dcnv2", "SE"), ("dcnv2", "ME"), ("ffm", "SE")))
+            columns[name] = {
+                "DCNv2 single, share of random": f"{single['share_of_random']:.2f}",
+                "FFM, law: rank correlation with the other field": f"{ffm['other']:+.2f}",
+                "DCNv2 single, law: the same": f"{single['other']:+.2f}",
+                "DCNv2, test AUC, multi minus single": f"{multi['test_auc'] - single['test_auc']:+.4f}",
+            }
+        frames.append(pd.DataFrame(columns).rename_axis("measured").assign(log=log_label(log)).reset_index())
+    table = pd.concat(frames)
+    order = {name: number for number, name in enumerate(table["measured"].unique())}
+    table = table.sort_values("measured", key=lambda names: names.map(order), kind="stable")
+    return table[["measured", "log", *columns]]
 
 
 @styled
@@ -331,13 +339,13 @@ def optimizer_claims(every: Runs) -> list[Claim]:
             "collapse",
             "Embeddings collapse without weight decay.",
             "As for the paper's claim, on runs without weight decay.",
-            Effect(f"{label}, IA(learned) / IA(random), mean over fields", share.tolist(), "below", 0.5),
+            Effect(f"{label}, share of random, mean over the fields", share.tolist(), "below", 0.5),
         ),
         *laws,
         claim(
             "gain",
             "Multi embedding is better than single embedding without weight decay.",
-            "ME minus SE of the same size is above zero, paired by seed, on runs without weight decay.",
+            "Multi minus single embedding of the same size is above zero, paired by seed, on runs without decay.",
             gain(runs, "dcnv2", ("ME", size), ("SE", size)),
             checks=OF_AUC,
             multi=True,

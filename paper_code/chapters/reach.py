@@ -243,14 +243,14 @@ def map_claims(runs: Runs) -> list[Claim]:
             "gain",
             "Multi embedding is better than single embedding of the same size, on the average of the map.",
             "The gain in test AUC, averaged over all points, is above zero.",
-            Effect("test AUC, ME minus SE, mean over the map", by_seed["gain"].tolist(), "above", 0.0),
+            Effect("test AUC, multi minus single, mean over the map", by_seed["gain"].tolist(), "above", 0.0),
         ),
         claim(
             "relief",
             "Multi embedding collapses less than single embedding of the same size, on the average of the map.",
             "Information abundance as a share of random, multi over single embedding, means over all points, is above "
             "one.",
-            Effect("share of random, ME / SE", ratio(by_seed["multi_share"], by_seed["share"]), "above", 1.0),
+            Effect("share of random, multi over single", ratio(by_seed["multi_share"], by_seed["share"]), "above", 1.0),
             checks=(),
         ),
         claim(

@@ -212,7 +212,7 @@ def learned_claims(runs: Runs) -> list[Claim]:
     def effect(scale: int, decay: str = "") -> Effect:
         words = f", {decay} times the embeddings' decay" * bool(decay)
         return Effect(
-            f"IA(true labels) / IA(permuted labels), {size_name(scale)}{words}",
+            f"information abundance, true over permuted labels, {size_name(scale)}{words}",
             learned(runs, scale, decay),
             "below",
             1.0,
@@ -268,7 +268,7 @@ def control_claims(runs: Runs, of_controls: Runs) -> list[Claim]:
         for model in models:
             variants = [v for v in of_controls.table["variant"].unique() if variant(v)]
             other = of_controls("test_auc", model, "SE", size, variants[0] if variants else "")
-            words = f"test AUC, {MODEL_LABELS[model]} ME {size_name(size)} minus SE {size_name(size)} {what}"
+            words = f"test AUC, {MODEL_LABELS[model]} multi {size_name(size)} minus single {size_name(size)} {what}"
             effects.append(auc_effect(words, runs("test_auc", model, "ME", size), other, "above"))
         return Claim(
             f"control-{name}",

@@ -13,9 +13,10 @@ from matplotlib.patches import Patch
 from paper_code.chapters.shared.gates import OF_AUC
 from paper_code.chapters.shared.html import mean_text
 from paper_code.chapters.shared.judged import OURS, judged_runs
-from paper_code.chapters.shared.rules import SIGNIFICANT_AUC, Claim, Effect, auc_effect, size_name
-from paper_code.chapters.shared.style import BASE_LINE, EMBEDDING_LABELS, FIGURE_WIDTH, line_look, styled
+from paper_code.chapters.shared.rules import NOT_TESTABLE, NOT_TESTED, SIGNIFICANT_AUC, Claim, Effect, auc_effect
+from paper_code.chapters.shared.style import BASE_LINE, FIGURE_WIDTH, line_look, styled
 from paper_code.chapters.shared.tables import PLAIN, Runs, half_interval, log_label, share_of_random
+from paper_code.chapters.shared.words import EMBEDDING_LABELS, run_label
 from paper_code.models import MODEL_LABELS
 from paper_code.runs.record import RunRecord
 
@@ -70,7 +71,7 @@ def changes_text(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "choice": table["choice"],
-            "run": [f"{MODEL_LABELS[row.model]} {row.embedding} {row.scale}x" for row in table.itertuples()],
+            "run": [f"{MODEL_LABELS[row.model]} {run_label(row.embedding, row.scale)}" for row in table.itertuples()],
             "share of random": [f"{row.share:.2f}, usually {row.usual:.2f}" for row in table.itertuples()],
             "change of test AUC": [f"{row.change:+.5f} ± {row.half_interval:.5f}" for row in table.itertuples()],
         }
@@ -125,7 +126,8 @@ OTHER_CHOICES = {
 
 def released_claims(runs: Runs) -> list[Claim]:
     """What the differences between the paper and the authors' code, and what the paper leaves open, are worth."""
-    size, name_of_size = runs.largest, size_name(runs.largest)
+    size = runs.largest
+    multi, single = run_label("ME", size), run_label("SE", size)
 
     def claim(name: str, statement: str, rule: str, *effects: Effect, model="dnn", embeddings=("SE", "ME")) -> Claim:
         return Claim(
@@ -146,7 +148,7 @@ def released_claims(runs: Runs) -> list[Claim]:
 
     def gain_of(variant: str, words: str) -> Effect:
         pair = (runs("test_auc", "dnn", embedding, size, variant) for embedding in ("ME", "SE"))
-        return auc_effect(f"test AUC, ME {name_of_size} minus SE {name_of_size}, DNN, {words}", *pair, "above")
+        return auc_effect(f"test AUC, {multi} minus {single}, DNN, {words}", *pair, "above")
 
     return [
         *(
@@ -155,7 +157,12 @@ def released_claims(runs: Runs) -> list[Claim]:
                 f"It does not matter: {words}.",
                 f"Test AUC changes by less than {SIGNIFICANT_AUC}, with single and multi embedding, paired by seed.",
                 *(
-                    change("dnn", e, variant, f"test AUC, DNN {e} {name_of_size}, {words}, minus as it is")
+                    change(
+                        "dnn",
+                        e,
+                        variant,
+                        f"test AUC, DNN {run_label(e, size)}, {words}, minus as it is",
+                    )
                     for e in ("SE", "ME")
                 ),
             )
@@ -169,7 +176,7 @@ def released_claims(runs: Runs) -> list[Claim]:
                 "ipnn",
                 "ME",
                 "released_form",
-                f"test AUC, IPNN ME {name_of_size}, products only minus with the concatenation",
+                f"test AUC, IPNN {multi}, products only minus with the concatenation",
             ),
             model="ipnn",
             embeddings=("ME",),
@@ -177,10 +184,30 @@ def released_claims(runs: Runs) -> list[Claim]:
         claim(
             "gain",
             "Multi embedding is better than single embedding under every one of these choices.",
-            "ME minus SE of the same size is above zero, paired by seed, for DNN.",
+            "Multi minus single embedding of the same size is above zero, paired by seed, for DNN.",
             *(gain_of(variant, words) for variant, words in {PLAIN: "as it is", **OTHER_CHOICES}.items()),
         ),
     ]
+
+
+def in_short(claims: Sequence[Claim]) -> str:
+    """What the choices are worth, in words. claims: `released_claims`, judged."""
+    *choices, of_gain = claims
+    judged = [claim for claim in choices if claim.verdict not in (NOT_TESTABLE, NOT_TESTED)]
+    if not judged:
+        return f"None of the {len(choices)} choices can be judged: {choices[0].reason or choices[0].verdict}."
+    names = [
+        claim.statement.removeprefix("It does not matter: ").rstrip(".")
+        for claim in judged
+        if "against" in claim.answers
+    ]
+    less = sum(set(claim.answers) == {"yes"} for claim in judged)
+    named = f": {'; '.join(names)}" if names else ""
+    return (
+        f"{len(names)} of {len(judged)} choices change test AUC by 0.001 or more, with single or with multi "
+        f"embedding{named}. {less} change it by less. Of the others these seeds cannot tell. Multi embedding is better "
+        f"than single embedding under every choice: {of_gain.verdict}."
+    )
 
 
 FIGURES = {

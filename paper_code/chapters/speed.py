@@ -18,7 +18,7 @@ from matplotlib.lines import Line2D
 from paper_code.chapters.shared.rules import SIGNIFICANT_AUC
 from paper_code.chapters.shared.style import BASE_LINE, COLORBLIND, FIGURE_WIDTH, INK, styled
 from paper_code.chapters.shared.tables import PLAIN, Runs, half_interval
-from paper_code.chapters.shared.words import counted
+from paper_code.chapters.shared.words import EMBEDDING_LABELS, counted, run_label
 from paper_code.data.click_log import rows_of_share
 from paper_code.models import MODEL_LABELS
 from paper_code.published import STATISTICS, published_auc
@@ -57,8 +57,7 @@ def training_speed(device: str = "cpu") -> pd.DataFrame:
 
 def case_name(row) -> str:
     """A row's model and size."""
-    size = "base" if row.scale == 1 else f"{row.embedding} {row.scale}x"
-    return f"{MODEL_LABELS[row.model]}, {size}"
+    return f"{MODEL_LABELS[row.model]}, {run_label(row.embedding, row.scale)}"
 
 
 def speed_text(table: pd.DataFrame) -> pd.DataFrame:
@@ -136,7 +135,7 @@ def precision_text(table: pd.DataFrame) -> pd.DataFrame:
     """The table as text."""
     return pd.DataFrame(
         {
-            "run": [f"{row.model} {row.embedding} {row.scale:.0f}x" for row in table.itertuples()],
+            "run": [f"{row.model} {run_label(row.embedding, row.scale)}" for row in table.itertuples()],
             "test AUC, bfloat16 minus float32": [
                 f"{row.change:+.5f} ± {row.half_interval:.5f}" for row in table.itertuples()
             ],
@@ -168,7 +167,7 @@ def run_text(dataset: str, device: str) -> pd.DataFrame:
     rows = []
     for (model, embedding), of_row in seconds.groupby(level=["model", "embedding"], sort=False):
         by_scale = of_row.droplevel(["model", "embedding"])
-        row = {"model": MODEL_LABELS[model], "embedding": embedding}
+        row = {"model": MODEL_LABELS[model], "embedding": EMBEDDING_LABELS[embedding]}
         for scale in SCALES:
             value = by_scale.get(scale, math.nan)
             row["base" if scale == 1 else f"{scale}x"] = "-" if math.isnan(value) else time_text(value)

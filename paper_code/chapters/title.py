@@ -236,4 +236,4 @@ def untestable(found: Answers) -> str:
         for (question, log), claim in found.items()
         if measured(claim) and claim.verdict == NOT_TESTABLE
     ]
-    return "; ".join(told) or "none of what has been measured"
+    return "; ".join(told) or "nothing that has been measured so far"

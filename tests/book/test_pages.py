@@ -58,6 +58,17 @@ def test_every_page_has_a_description(html):
         assert 30 <= len(unescape(text[1])) <= LONGEST_DESCRIPTION, path.name
 
 
+def test_a_preview_of_every_page_has_a_title_and_a_picture_of_the_book(html):
+    titles = {}
+    for path in html.glob("*.html"):
+        found = dict(re.findall(r'<meta property="og:(\w+)" content="([^"]*)"', path.read_text(encoding="utf-8")))
+        assert found.keys() == {"title", "description", "type", "image"}, path.name
+        assert (html / found["image"]).is_file(), f"{path.name}: {found['image']}"
+        titles[path.name] = unescape(found["title"])
+    assert titles["fig02_collapse.html"] == "Embedding collapse (Figure 2)"
+    assert len(set(titles.values())) == len(titles)
+
+
 def test_the_font_has_every_character_of_the_equations(html):
     equations = {
         path.name: re.findall("<math.*?</math>", path.read_text(encoding="utf-8")) for path in html.glob("*.html")

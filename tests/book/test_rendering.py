@@ -11,6 +11,7 @@ from docutils import nodes
 from paper_code.book import rendering
 from paper_code.book.rendering import (
     BUNDLED,
+    PREVIEW,
     describe,
     drop_launchers_without_a_place,
     drop_thebe,
@@ -99,7 +100,6 @@ def test_the_style_of_a_text_is_short():
 
 
 def test_a_page_is_described_by_its_first_paragraph_without_an_equation():
-    app = SimpleNamespace(config=SimpleNamespace(html_title="The book"))
     texts = [
         nodes.paragraph("", "", nodes.math("", "x")),
         nodes.paragraph("", 'Is "1 < 2"?'),
@@ -107,8 +107,24 @@ def test_a_page_is_described_by_its_first_paragraph_without_an_equation():
     ]
     for doctree, expected in ((nodes.section("", *texts), "Is &quot;1 &lt; 2&quot;?"), (None, "The book")):
         context = {"metatags": "<meta>"}
-        describe(app, "page", "page.html", context, doctree)
-        assert context["metatags"] == f'<meta><meta name="description" content="{expected}">'
+        describe(app_at(""), "page", "page.html", context, doctree)
+        assert context["metatags"].startswith(f'<meta><meta name="description" content="{expected}">')
+        assert f'<meta property="og:description" content="{expected}">' in context["metatags"]
+
+
+def app_at(address: str) -> SimpleNamespace:
+    return SimpleNamespace(config=SimpleNamespace(html_title="The book", html_baseurl=address))
+
+
+@pytest.mark.parametrize("address", ["", "https://example.org/book/"])
+@pytest.mark.parametrize(
+    ("body", "picture"), [('<a href="figures/toy.png" download>', "figures/toy.png"), ("", PREVIEW)]
+)
+def test_a_preview_of_a_page_has_its_title_and_its_first_figure(address, body, picture):
+    context = {"title": "Where <em>IA</em> &lt; 2", "body": body and f'{body}<a href="figures/other.png" download>'}
+    describe(app_at(address), "page", "page.html", context, None)
+    assert '<meta property="og:title" content="Where IA &lt; 2">' in context["metatags"]
+    assert f'<meta property="og:image" content="{address}{picture}">' in context["metatags"]
 
 
 def test_buttons_of_a_menu_stand_beside_the_others():

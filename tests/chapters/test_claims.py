@@ -263,11 +263,11 @@ def test_the_effects_are_differences_of_the_same_seed():
         return [total(of, seed) - total(over, seed) for seed in range(5)]
 
     pairs = {
-        "test AUC, SE 10x minus base": (single, ("SE", 10), ("SE", 1), "below", 0.001, 0.00018),
-        "test AUC, ME 2x minus SE 2x": (better, ("ME", 2), ("SE", 2), "above", 0, 0.00007),
-        "test AUC, ME 10x minus SE 10x": (better, ("ME", 10), ("SE", 10), "above", 0, 0.00028),
-        "test AUC, ME 10x minus base": (scales, ("ME", 10), ("SE", 1), "above", 0, 0.00046),
-        "test AUC, ME 10x minus ME 2x": (scales, ("ME", 10), ("ME", 2), "above", 0, 0.00037),
+        "test AUC, single 10x minus base": (single, ("SE", 10), ("SE", 1), "below", 0.001, 0.00018),
+        "test AUC, multi 2x minus single 2x": (better, ("ME", 2), ("SE", 2), "above", 0, 0.00007),
+        "test AUC, multi 10x minus single 10x": (better, ("ME", 10), ("SE", 10), "above", 0, 0.00028),
+        "test AUC, multi 10x minus base": (scales, ("ME", 10), ("SE", 1), "above", 0, 0.00046),
+        "test AUC, multi 10x minus multi 2x": (scales, ("ME", 10), ("ME", 2), "above", 0, 0.00037),
     }
     found = {effect.name: (claim, effect) for claim in (single, better, scales) for effect in claim.effects}
     assert found.keys() == pairs.keys()
@@ -318,7 +318,7 @@ def test_a_seed_without_all_its_runs_is_left_out():
         return [r for r in records if not (r.config["seed"] in seeds and lost == {key: r.config[key] for key in lost})]
 
     for claim in scalability_claims(Runs(without([0]))):
-        assert [len(e.values) for e in claim.effects] == [3 if "ME 10x" in e.name else 4 for e in claim.effects]
+        assert [len(e.values) for e in claim.effects] == [3 if "multi 10x" in e.name else 4 for e in claim.effects]
         assert claim.verdict == "supported"
     assert verdicts(scalability_claims(Runs(without([0, 3])))) == {
         "single-embedding-dnn": "supported",  # needs no ME 10x

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import vl_convert
 
-from paper_code.chapters import fig03_interaction_collapse, fig04_toy, fig08_scalability
-from paper_code.chapters.shared import gains, style, tables, vega
+from paper_code.chapters import fig03_chart, fig03_interaction_collapse, fig04_toy, fig08_scalability
+from paper_code.chapters.shared import gains, tables, vega
 from paper_code.chapters.shared.tables import Runs
+from paper_code.chapters.shared.words import EMBEDDING_LABELS
 from paper_code.models import MODEL_LABELS
 from paper_code.published import published_auc
 from paper_code.runs.reading import records_of, stored_records
@@ -38,7 +39,7 @@ def toy_results():
 @pytest.fixture(scope="module")
 def charts(of_logs, law_records, toy_results):
     return {
-        "law": fig03_interaction_collapse.law_chart(*law_records),
+        "law": fig03_chart.law_chart(*law_records),
         "toy": fig04_toy.toy_chart(*toy_results),
         "gains": fig08_scalability.gains_chart(of_logs, "avazu_like"),
     }
@@ -68,7 +69,7 @@ class TestSpecifications:
 
 def test_the_law_chart_has_every_pair_of_the_first_records(charts, law_records):
     shown = {}
-    for row in data_of(charts["law"]):
+    for row in data_of(charts["law"]["vconcat"][1]):
         for j, cardinality, of_j, value in zip(
             row["j"], row["cardinality_j"], row["abundance_j"], row["abundance"], strict=True
         ):
@@ -91,10 +92,28 @@ def test_the_law_chart_has_every_pair_of_the_first_records(charts, law_records):
         assert shown[key] == pytest.approx(values, rel=DIGITS)
 
 
+def test_the_law_chart_begins_with_the_trend_along_the_other_field(charts, law_records):
+    trend = charts["law"]["vconcat"][0]
+    rows = data_of(trend["layer"][0])
+    shown = {(row["model"], row["case"], row["rank"]): row["relative"] for row in rows}
+    titles = json.loads(trend["title"]["text"]["expr"].removesuffix("[model]"))
+    for records in law_records:
+        label = MODEL_LABELS[records[0].config["model"]]
+        means, correlations = [], []
+        for record in records:
+            _, of_j = fig03_interaction_collapse.law_means(fig03_interaction_collapse.sub_embedding_abundance(record))
+            means.append(of_j[np.argsort(tables.field_abundance(record))])
+            correlations.append(fig03_interaction_collapse.with_other_field(record))
+        for rank, expected in enumerate(np.mean(means, axis=0), start=1):
+            assert shown[label, "learned", rank] == pytest.approx(expected, rel=DIGITS)
+        assert titles[label][1].startswith(f"{np.mean(correlations):+.2f} learned, ")
+    assert len(shown) == 2 * 2 * len(law_records[0][0].fields)
+
+
 def test_the_law_of_many_fields_stays_small():
     records = records_of("few_rows", "criteo_80k")
     of_models = [[r for r in records if r.config["model"] == model][:1] for model in ("ffm", "dcnv2")]
-    assert len(json.dumps(fig03_interaction_collapse.law_chart(*of_models))) < 300_000
+    assert len(json.dumps(fig03_chart.law_chart(*of_models))) < 300_000
 
 
 def test_the_toy_chart_has_every_singular_value_and_abundance(charts, toy_results):
@@ -130,7 +149,7 @@ class TestGains:
         expected = gains.gains(tables.results_table(of_logs[dataset]))
         assert len(points) == len(expected)
         for row in expected.itertuples():
-            point = points[MODEL_LABELS[row.model], style.EMBEDDING_LABELS[row.embedding], row.scale]
+            point = points[MODEL_LABELS[row.model], EMBEDDING_LABELS[row.embedding], row.scale]
             ends = [row.gain - row.half_interval, row.gain + row.half_interval]
             assert [point["gain"], point["low"], point["high"]] == pytest.approx([row.gain, *ends], rel=DIGITS)
             assert point["seeds"] == row.seeds
@@ -145,7 +164,7 @@ class TestGains:
             for size in (1, 2, 3, 4, 10):
                 text = row["base" if size == 1 else f"{size}x"]
                 if text:
-                    point = points[row["model"], style.EMBEDDING_LABELS[row["embedding"]], size]
+                    point = points[row["model"], row["embedding"], size]
                     assert f"{point['auc']} ± {point['deviation']}" == text
                     assert point["source"] == row["source"]
 
@@ -159,6 +178,10 @@ class TestGains:
         assert {row["line"] for row in points.values()} == {"published"}
         assert {row["interval"] for row in points.values()} == {"none"}
         assert all(row["low"] == row["gain"] == row["high"] for row in points.values())
+
+
+def test_the_gains_begin_with_one_model(charts):
+    assert parameters(charts["gains"])["model"]["value"] == "DCNv2"
 
 
 def test_the_dropdowns_offer_logs_models_and_sources(charts):

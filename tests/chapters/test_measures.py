@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from paper_code.chapters.fig09_analysis import figure_9_claims
 from paper_code.chapters.measures import measures_table
 from paper_code.chapters.optimizer import with_training
 from paper_code.chapters.shared.tables import Runs, random_spectra
@@ -27,7 +28,14 @@ def test_information_abundance_gives_what_the_ledger_gives(table):
     found = table.xs("information abundance", level="measure")["answer"]
     assert found["learned over random"] == "yes"
     assert found["multi over single, side by side (9a)"] == "yes"
-    assert found["multi over single, per set (9a)"] == "against"
+    assert found["multi over single, per set (9a)"] == "yes"
+
+
+def test_figure_9a_is_of_the_same_numbers_as_in_the_ledger(records, table):
+    per_set, side_by_side = figure_9_claims(Runs(records["patterns"]))[0].effects
+    found = table.xs("information abundance", level="measure")["mean"]
+    assert found["multi over single, per set (9a)"] == pytest.approx(per_set.mean)
+    assert found["multi over single, side by side (9a)"] == pytest.approx(side_by_side.mean)
 
 
 def test_a_ratio_is_of_means_over_fields_within_a_seed(records, table):

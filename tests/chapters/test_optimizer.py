@@ -5,6 +5,7 @@ import pytest
 
 from paper_code.chapters.fig03_interaction_collapse import law_correlations
 from paper_code.chapters.optimizer import (
+    answers_table,
     optimizer_claims,
     optimizer_figure,
     optimizer_lines,
@@ -107,6 +108,19 @@ def test_the_summary_has_a_row_for_every_decay(records):
         ("1e-06", "decoupled"),
     ]
     assert len(summary) == 9
+
+
+def test_the_answer_in_short_has_the_summary_s_means(records):
+    answers = answers_table({"criteo_like": records}).set_index(["measured", "log"])
+    summary = optimizer_summary(records).set_index(["weight decay", "how"])
+    assert list(answers.columns) == ["no decay", "coupled, 0.001", "decoupled, 0.001"]
+    rows = {
+        "DCNv2 single, share of random": "DCNv2 single, share of random",
+        "DCNv2 single, law: the same": "DCNv2, law",
+    }
+    for column, key in {"no decay": ("0", "coupled"), "decoupled, 0.001": ("0.001", "decoupled")}.items():
+        for row, name in rows.items():
+            assert answers.loc[row, column].item() == summary.loc[key, name].split(" ")[0]
 
 
 def test_the_claims_are_of_runs_without_decay_and_at_the_largest(records):

@@ -1,5 +1,6 @@
 """The figures of Part IV show the numbers of their tables, and the released code's table is one of paired changes."""
 
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -9,7 +10,9 @@ from matplotlib import pyplot as plt
 
 from paper_code.chapters.alternatives import alternatives_figure
 from paper_code.chapters.reach import reach_figure
-from paper_code.chapters.released import changes_figure, changes_table, changes_text
+from paper_code.chapters.released import changes_figure, changes_table, changes_text, in_short
+from paper_code.chapters.shared.rules import Claim, Effect
+from paper_code.chapters.shared.words import by_log
 from paper_code.runs.config import DataConfig, RunConfig
 from paper_code.runs.record import RunRecord
 from paper_code.training.config import TrainingConfig
@@ -137,6 +140,32 @@ def test_a_choice_is_measured_against_the_same_seed_s_plain_run():
     assert table["change"].iloc[-1] == pytest.approx(-0.002)
 
 
+def judged(statement: str, values: tuple[float, float, float], failed: str = "") -> Claim:
+    effect = Effect("test AUC", values, "within", 0.001)
+    return Claim("released", "ours, not in the paper", statement, "", (effect,), failed=failed)
+
+
+MATTERS = judged("It does not matter: rows shuffled.", (0.005, 0.0051, 0.0049))
+IS_LESS = judged("It does not matter: rare values.", (0.0001, 0.0002, 0.0003))
+
+
+def test_in_short_the_choices_that_matter_are_named():
+    text = in_short([MATTERS, IS_LESS, replace(MATTERS, failed="trained out: fails")])
+    assert text.startswith("1 of 2 choices change test AUC by 0.001 or more")
+    assert "multi embedding: rows shuffled. 1 change it by less." in text
+    assert text.endswith("under every choice: not testable here.")
+
+
+def test_what_holds_for_all_logs_is_said_once():
+    assert by_log({"a": "mixed", "b": "mixed"}) == "mixed"
+    assert by_log({"a": "mixed", "b": "holds"}) == "mixed on a and holds on b"
+
+
+def test_in_short_it_is_said_why_no_choice_can_be_judged():
+    untestable = replace(MATTERS, failed="trained out: not run")
+    assert in_short([untestable] * 3) == "None of the 2 choices can be judged: trained out: not run."
+
+
 def test_the_changes_are_drawn_and_told_as_they_are():
     table = changes_table(records())
     figure, data = changes_figure(table)
@@ -148,4 +177,4 @@ def test_the_changes_are_drawn_and_told_as_they_are():
     assert np.allclose(sorted(x for x, _ in drawn), sorted(table["change"]))
     assert len(axes.get_yticklabels()) == 6
     assert changes_text(table)["change of test AUC"].iloc[-1] == "-0.00200 ± 0.00000"
-    assert changes_text(table)["run"].iloc[0] == "DNN SE 4x"
+    assert changes_text(table)["run"].iloc[0] == "DNN single 4x"

@@ -67,7 +67,7 @@ def test_on_a_gpu_the_loop_is_to_be_three_times_as_slow():
 
 def test_the_text_has_a_row_for_every_case():
     text = speed_text(TABLE)
-    assert list(text["case"]) == ["DNN, base", "DNN, ME 10x", "IPNN, base", "IPNN, ME 10x"]
+    assert list(text["case"]) == ["DNN, base", "DNN, multi 10x", "IPNN, base", "IPNN, multi 10x"]
     assert list(text["FuxiCTR, time over ours"]) == ["2.5 (2.2 to 2.8)", "-", "1.5 (1.4 to 1.7)", "-"]
     assert list(text["time over floor"]) == ["1.00", "1.60", "9.00", "9.00"]
     assert text.columns[-1] == "peak MiB"

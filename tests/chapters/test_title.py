@@ -59,7 +59,7 @@ def test_runs_of_the_first_regime_answer_nothing(monkeypatch):
     found = title.answers([claim("embedding-collapse", "criteo_like")])
     assert title.answers_table(found).loc[0, "criteo_like, synthetic"] == title.AWAITED
     assert title.findings(found) == {
-        "untestable": "none of what has been measured",
+        "untestable": "nothing that has been measured so far",
         **dict.fromkeys(["collapse", "single", "multi", "law", "seeds"], f"[{title.AWAITED}]"),
     }
 

@@ -8,7 +8,6 @@ from matplotlib.axes import Axes
 
 from paper_code.chapters.shared.style import (
     BASE_LINE,
-    EMBEDDING_LABELS,
     GAIN_LABEL,
     GREY,
     LINE_KEYS,
@@ -23,7 +22,14 @@ from paper_code.chapters.shared.tables import (
     over_seeds,
     results_table,
 )
-from paper_code.chapters.shared.words import abundance_text, gain_text, interval_text, size_text, sizes_text
+from paper_code.chapters.shared.words import (
+    EMBEDDING_LABELS,
+    abundance_text,
+    gain_text,
+    interval_text,
+    size_text,
+    sizes_text,
+)
 from paper_code.models import MODEL_LABELS
 from paper_code.published import published_auc, published_dataset
 from paper_code.runs.record import RunRecord

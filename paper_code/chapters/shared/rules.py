@@ -21,6 +21,7 @@ import pandas as pd
 from scipy import stats
 
 from paper_code.chapters.shared.tables import Runs
+from paper_code.chapters.shared.words import run_label
 from paper_code.published import published_gain
 
 MINIMUM_SEEDS = 3
@@ -303,10 +304,10 @@ def gain(
     label: str = "",
 ) -> Effect:
     """The difference in test AUC between two (embedding, scale) of a model, paired by seed."""
-    name = " ".join(filter(None, [label, f"test AUC, {of[0]} {of[1]}x minus {over[0]} {over[1]}x"]))
+    name = " ".join(filter(None, [label, f"test AUC, {run_label(*of)} minus {run_label(*over)}"]))
     pair = runs("test_auc", model, *of), runs("test_auc", model, *over)
     published = published_gain(runs.dataset, model, of, over)
-    return auc_effect(name.replace("SE 1x", "base"), *pair, side, bound, published=published)
+    return auc_effect(name, *pair, side, bound, published=published)
 
 
 def gains_by_seed(runs: Runs, models: Sequence[str], of: tuple[str, int], over: tuple[str, int]) -> pd.DataFrame:
@@ -324,9 +325,9 @@ def average_gain(
     base = pd.concat([runs("test_auc", model, *over) for model in models], axis=1).loc[gains.index].mean(axis=1)
     known = [value for model in models if not math.isnan(value := published_gain(runs.dataset, model, of, over))]
     without = [float(gains.drop(columns=model).mean(axis=1).mean()) for model in models] if len(gains) else []
-    name = f"test AUC, {of[0]} {of[1]}x minus {over[0]} {over[1]}x, mean of {len(models)} models"
+    name = f"test AUC, {run_label(*of)} minus {run_label(*over)}, mean of {len(models)} models"
     return auc_effect(
-        name.replace("SE 1x", "base"),
+        name,
         base + gains.mean(axis=1),
         base,
         side,

@@ -32,7 +32,7 @@ MARKERS = {"dnn": "o", "dcnv2": "s", "ipnn": "^", "finalmlp": "D", "nfwfm": "v",
 MARKERS |= {"ffm": "X", "fm": "h", "gdcn": "*", "rankmixer": (8, 1, 0)}
 
 
-LINES, EMBEDDING_LABELS = {"SE": "--", "ME": "-"}, {"SE": "single", "ME": "multi"}
+LINES = {"SE": "--", "ME": "-"}
 VARIANT_MARKERS = dict(
     zip([name for name in VARIANT_LABELS if name != PLAIN], ["d", (4, 1, 0), "<", ">", "p", (6, 1, 0)], strict=True)
 )

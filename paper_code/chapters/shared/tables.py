@@ -9,6 +9,7 @@ import pandas as pd
 from pandas.api.typing import SeriesGroupBy
 from scipy import stats
 
+from paper_code.chapters.shared.words import EMBEDDING_LABELS, size_text
 from paper_code.data import SYNTHETIC_LOGS
 from paper_code.models import MODEL_LABELS, base_embedding_size
 from paper_code.runs.config import DataConfig
@@ -201,8 +202,9 @@ def variant_name(variant: str) -> str:
 
 
 def in_words(table: pd.DataFrame) -> pd.DataFrame:
-    """The table with its models and variants by their names, without a column of variants if all are plain."""
-    table = table.assign(model=table["model"].map(MODEL_LABELS))
+    """The table with its models, embeddings and variants by their names, without a column of variants if all are
+    plain."""
+    table = table.assign(model=table["model"].map(MODEL_LABELS), embedding=table["embedding"].map(EMBEDDING_LABELS))
     if set(table["variant"]) == {PLAIN}:
         return table.drop(columns="variant")
     return table.assign(variant=table["variant"].map(variant_name))
@@ -341,22 +343,20 @@ def with_references(records: Sequence[RunRecord]) -> pd.DataFrame:
 def abundance_table(records: Sequence[RunRecord]) -> pd.DataFrame:
     """Information abundance by model, variant, embedding and scale, means over fields and seeds, with two digits.
 
-    per set: of the (D_i, K) matrices; side by side: of the (D_i, M K) matrices of all sets; at initialisation: those
-    before training; random: of random matrices of that shape; and side by side over random.
+    Of several sets both per set, of the (D_i, K) matrices, and side by side, of the (D_i, M K) matrices of all sets.
+    random: of random matrices of the shape of the latter; and the share of random, the mean of `share_of_random`.
     """
-    rows = with_references(records)
-    names = {
-        "abundance_per_set": "per set",
-        "information_abundance": "side by side",
-        "initial": "at initialisation",
-        "random": "random",
-    }
+    rows = with_references(records).assign(share=[share_of_random(record) for record in records])
+    whole = "side by side" if set(rows["embedding"]) != {"SE"} else "information abundance"
+    names = {"abundance_per_set": "per set", "information_abundance": whole, "random": "random"}
+    if whole != "side by side":
+        del names["abundance_per_set"]  # the same
+    names["share"] = "share of random"
     groups = rows.groupby(["model", "variant", "embedding", "scale"], sort=False)
     table = groups[list(names)].mean().rename(columns=names).reset_index()
-    table["side by side / random"] = table["side by side"] / table["random"]
-    numbers = table.columns[4:]
+    numbers = list(names.values())
     table[numbers] = table[numbers].map(lambda value: f"{value:.2f}")
-    table["scale"] = ["base" if scale == 1 else f"{scale}x" for scale in table["scale"]]
+    table["scale"] = list(map(size_text, table["scale"]))
     return in_words(table)
 
 

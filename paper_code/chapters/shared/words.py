@@ -1,8 +1,10 @@
 """Numbers and lists in the words that describe a figure."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import numpy as np
+
+EMBEDDING_LABELS = {"SE": "single", "ME": "multi"}
 
 
 def abundance_text(value: float) -> str:
@@ -18,6 +20,11 @@ def size_text(scale: float) -> str:
     return "base" if scale == 1 else f"{scale:.0f}x"
 
 
+def run_label(embedding: str, scale: float) -> str:
+    """A run of a model by its embedding and size; at the base both embeddings are one."""
+    return "base" if scale == 1 else f"{EMBEDDING_LABELS[embedding]} {scale:.0f}x"
+
+
 def sizes_text(scales: Iterable[float]) -> str:
     return listed([size_text(scale) for scale in sorted(set(scales))])
 
@@ -26,6 +33,12 @@ def listed(parts: Iterable[str]) -> str:
     """a, b and c"""
     *first, last = parts
     return f"{', '.join(first)} and {last}" if first else last
+
+
+def by_log(texts: Mapping[str, str]) -> str:
+    """What is said of each log: once if it is the same of all, else "a on one and b on another"."""
+    said = set(texts.values())
+    return said.pop() if len(said) == 1 else listed(f"{text} on {log}" for log, text in texts.items())
 
 
 def counted(number: int, noun: str) -> str:
