@@ -744,6 +744,29 @@ def test_the_ledger_judges_what_a_chapter_judges_gated_by_its_checks(tmp_path):
     }
 
 
+def with_other_seeds_and_lower_auc(record: RunRecord) -> RunRecord:
+    seed = (7 * record.config["seed"] + 3) % 10
+    return dataclasses.replace(
+        record,
+        config=record.config | {"seed": seed, "data": record.config["data"] | {"seed": seed}},
+        scores=record.scores | {"test_auc": record.scores["test_auc"] - 0.05},
+        epochs=[epoch | {"validation_auc": epoch["validation_auc"] - 0.05} for epoch in record.epochs],
+        looks=[look - 0.05 for look in record.looks],
+    )
+
+
+def test_no_committed_verdict_depends_on_the_numbers_of_the_seeds_or_on_the_level_of_auc(monkeypatch):
+    """Of no claim and of no check of the log that stands for Criteo."""
+    usual, changed = Ledger(["criteo_like"]), Ledger(["criteo_like"])
+    records = usual.records
+    monkeypatch.setattr(changed, "records", lambda *asked: list(map(with_other_seeds_and_lower_auc, records(*asked))))
+    of_usual, of_changed = ([(c.name, c.verdict) for c in book.claims()] for book in (usual, changed))
+    assert of_changed == of_usual
+    assert len({verdict for _, verdict in of_usual}) > 3
+    of_usual, of_changed = ([(c.name, c.outcome) for c in book.checks("criteo_like")] for book in (usual, changed))
+    assert of_changed == of_usual
+
+
 def test_every_claim_on_auc_and_on_interactions_is_gated():
     """As the book's page "The regime" has it."""
     book = Ledger(["criteo_like"], seeds=[0], results_dir="nowhere")

@@ -8,11 +8,14 @@ from functools import lru_cache, partial
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from paper_code.chapters import ablations, fig05_regularized, fig06_dnn_dcnv2, fig09_analysis
 from paper_code.chapters.averages import average_claims, over_logs_claims
-from paper_code.chapters.fig03_interaction_collapse import law_claim, law_claims
+from paper_code.chapters.fig03_interaction_collapse import law_claim, law_claims, randomly_projected_abundance
 from paper_code.chapters.fig05_regularized import curves_table
+from paper_code.chapters.fig08_scalability import scalability_claims
 from paper_code.chapters.ledger_page import tally
 from paper_code.chapters.regime import control_claims, learned_claims, parts_table
 from paper_code.chapters.shared.rules import Claim, Effect
@@ -401,6 +404,84 @@ def test_before_training_sub_embeddings_follow_their_own_field_alone():
     """They are projections that know nothing yet of the field that they interact with."""
     other, own, *_ = law_claims(Runs([untrained(seed) for seed in range(5)]), "dcnv2")
     assert (own.verdict, other.verdict) == (YES, OPEN)
+
+
+# What changes no verdict
+
+DRAWS = st.integers(0, 2**32 - 1)
+
+
+def draw_records(chapter: str, draw: int) -> list[RunRecord]:
+    """The runs of the chapter's picture, as they came out by chance: some of its claims hold, others do not. Each has
+    the random projections that it is held against, as a run measures them."""
+    rng, records = np.random.default_rng(draw), []
+    for run, further in PICTURES[chapter].items():
+        mean, abundance = rng.normal(0, 0.002), rng.uniform(2, 12)
+        for seed in range(5):
+            drawn = {"auc": mean + rng.normal(0, 0.0005), "drop": rng.uniform(0, 0.01), "abundance": abundance}
+            record = make_record(seed, run, **further | drawn)
+            if "law" in chapter:
+                control = randomly_projected_abundance(record).tolist()
+                spectra = record.spectra | {"randomly_projected_information_abundance": control}
+                record = replace(record, spectra=spectra)
+            records.append(record)
+    return records
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS)
+@settings(deadline=None, max_examples=5)
+@given(draw=DRAWS, numbers=st.permutations(range(5)), order=st.randoms())
+def test_seeds_may_have_other_numbers_and_records_another_order(chapter, draw, numbers, order):
+    records = draw_records(chapter, draw)
+    permuted = []
+    for record in records:
+        seed = numbers[record.config["seed"]]
+        config = record.config | {"seed": seed, "data": record.config["data"] | {"seed": seed}}
+        permuted.append(replace(record, config=config))
+    order.shuffle(permuted)
+    expected, found = judge(chapter, records), judge(chapter, permuted)
+    assert verdicts(found) == verdicts(expected)
+    for one, other in zip(values(expected).values(), values(found).values(), strict=True):
+        np.testing.assert_allclose(list(map(sorted, one)), list(map(sorted, other)), rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS)
+@settings(deadline=None, max_examples=5)
+@given(draw=DRAWS, shift=st.floats(-0.1, 0.1))
+def test_what_is_added_to_all_auc_changes_no_verdict(chapter, draw, shift):
+    def shifted(record: RunRecord) -> RunRecord:
+        return replace(
+            record,
+            scores=record.scores | {"test_auc": record.scores["test_auc"] + shift},
+            epochs=[epoch | {"validation_auc": epoch["validation_auc"] + shift} for epoch in record.epochs],
+            looks=[look + shift for look in record.looks],
+        )
+
+    records = draw_records(chapter, draw)
+    assert verdicts(judge(chapter, list(map(shifted, records)))) == verdicts(judge(chapter, records))
+
+
+@settings(deadline=None, max_examples=5)
+@given(draw=DRAWS, data=st.data())
+def test_models_under_other_names_leave_averages_and_take_their_own_verdicts_along(draw, data):
+    """Among the three models that the paper says to drop, and among the others."""
+    others = [model for model in PAPER_MODELS if model not in DROPPING]
+    names = {
+        model: name
+        for models in (DROPPING, others)
+        for model, name in zip(models, data.draw(st.permutations(models)), strict=True)
+    }
+    rng, runs, renamed = np.random.default_rng(draw), [], []
+    for run in PICTURES["Table 1"]:
+        model, size = run.split(" ", 1)
+        for seed, gain in enumerate(rng.normal(0, 0.002) + rng.normal(0, 0.0005, 5)):
+            runs.append(make_record(seed, run, auc=gain))
+            renamed.append(make_record(seed, f"{names[model]} {size}", auc=gain))
+    assert verdicts(judge("Table 1", renamed)) == verdicts(judge("Table 1", runs))
+    expected, found = (verdicts(scalability_claims(Runs(records), PAPER_MODELS)) for records in (runs, renamed))
+    for claim, verdict in expected.items():
+        what, model = claim.rsplit("-", 1)
+        assert found[f"{what}-{names[model]}"] == verdict
 
 
 # Which runs count

@@ -4,6 +4,8 @@ import zipfile
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from paper_code.data import prepare_frappe
 
@@ -48,6 +50,41 @@ def test_each_event_has_two_negatives_in_its_context(raw, tmp_path):
     assert len(used) == len({tuple(line.split("\t")[:2]) for line in EVENTS})
     for negatives in items[:, 1:].T:
         assert used.isdisjoint(zip(users.tolist(), negatives.tolist(), strict=True))
+
+
+TEXT = st.text(st.characters(exclude_characters="\t\r\n", exclude_categories=["Cs"]), max_size=4)
+
+
+@settings(deadline=None, max_examples=60)
+@given(data=st.data())
+def test_the_events_of_any_log_are_encoded_as_row_by_row(tmp_path_factory, data):
+    """And no negative of a user is an app of an event of this user."""
+    fields = ["user", "item", *CONTEXT]
+    columns = data.draw(st.permutations([*fields, "cnt", "another"]))
+    texts = data.draw(st.lists(TEXT, min_size=1, max_size=4))
+    events = data.draw(st.lists(st.tuples(*[st.sampled_from(texts)] * len(columns)), min_size=1, max_size=20))
+    # two more apps, which no one else uses, so that there are negatives for everyone
+    events += [[f"one of {column}" for column in columns], [f"another of {column}" for column in columns]]
+    lines = ["\t".join(event) for event in events]
+    folder = tmp_path_factory.mktemp("any")
+    text = data.draw(st.sampled_from(["\n", "\r\n"])).join(["\t".join(columns), *lines, ""])
+    (folder / "frappe.csv").write_bytes(data.draw(st.sampled_from([b"", b"\xef\xbb\xbf"])) + text.encode())
+    log = prepare_frappe(folder / "frappe.csv", folder / "log")
+    rows = [dict(zip(columns, event, strict=True)) for event in events]
+    assert [field.name for field in log.fields] == fields
+    assert log.labels.tolist() == [1, 0, 0] * len(rows)
+    for field, ids in zip(log.fields, log.ids.reshape(len(rows), 3, -1).transpose(2, 0, 1), strict=True):
+        values = [row[field.name] for row in rows]
+        by_count = sorted(set(values), key=lambda value: (-values.count(value), value))
+        assert field.cardinality == len(by_count)
+        found = [[by_count[i] for i in of_event] for of_event in ids]
+        if field.name != "item":
+            assert found == [[value] * 3 for value in values]
+            continue
+        for row, (item, *negatives) in zip(rows, found, strict=True):
+            assert item == row["item"]
+            assert len(set(negatives)) == 2
+            assert not {*negatives} & {other["item"] for other in rows if other["user"] == row["user"]}
 
 
 def test_negatives_are_uniform_over_the_apps_that_the_user_never_used(tmp_path):

@@ -1,9 +1,12 @@
 """MovieLens-1M becomes the click log of its protocol, and a file that breaks its format is named."""
 
+import re
 import zipfile
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from paper_code.data import load_click_log, prepare_movielens
 
@@ -76,12 +79,52 @@ def test_without_ids_the_rows_and_the_other_fields_are_the_same(tmp_path):
     assert without.fingerprint != usual.fingerprint
 
 
-def test_lines_may_end_as_on_windows(tmp_path):
-    folder = write(tmp_path / "ml-1m")
-    usual = prepare_movielens(folder, tmp_path / "log")
-    for path in folder.iterdir():
-        path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
-    assert np.array_equal(prepare_movielens(folder, tmp_path / "log2").ids, usual.ids)
+def read_row_by_row(folder) -> tuple[list[int], list[list[str]]]:
+    """Labels and values, one rating at a time."""
+
+    def lines(name: str) -> list[list[str]]:
+        text = (folder / name).read_bytes().decode("latin-1")
+        return [line.removesuffix("\r").split("::") for line in text.removesuffix("\n").split("\n")]
+
+    users = {user: values for user, *values in lines("users.dat")}
+    movies = {movie: [genres, re.search(r"\((....)\)\s*$", title)[1]] for movie, title, genres in lines("movies.dat")}
+    labels, rows = [], []
+    for user, movie, rating, _ in lines("ratings.dat"):
+        if rating != "3":
+            labels.append(int(rating in "45"))
+            rows.append([user, movie, *users[user], *movies[movie]])
+    return labels, rows
+
+
+TEXT = st.text(st.characters(codec="latin-1", exclude_characters=":", exclude_categories=["Cc"]), max_size=5)
+
+
+@settings(deadline=None, max_examples=60)
+@given(data=st.data())
+def test_any_log_is_encoded_as_row_by_row(tmp_path_factory, data):
+    users = data.draw(st.dictionaries(TEXT, st.tuples(TEXT, TEXT, TEXT, TEXT), min_size=1, max_size=4))
+    titles = st.builds("{} ({}){}".format, TEXT, st.integers(1900, 2030), st.sampled_from(["", " "]))
+    movies = data.draw(st.dictionaries(TEXT, st.tuples(titles, TEXT), min_size=1, max_size=4))
+    pairs = st.tuples(st.sampled_from([*users]), st.sampled_from([*movies]))
+    drawn = data.draw(st.lists(st.tuples(pairs, st.sampled_from("12345")), max_size=30))
+    ratings = [(data.draw(pairs), "1"), *drawn, (data.draw(pairs), "5")]
+    files = {
+        "ratings": ["::".join([*pair, rating, "0"]) for pair, rating in ratings],
+        "users": ["::".join([user, *values]) for user, values in users.items()],
+        "movies": ["::".join([movie, *values]) for movie, values in movies.items()],
+    }
+    folder = write(tmp_path_factory.mktemp("any") / "ml-1m", **files)
+    if data.draw(st.booleans(), "lines end as on Windows"):
+        for path in folder.iterdir():
+            path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
+    log = prepare_movielens(folder, folder.parent / "log")
+    labels, rows = read_row_by_row(folder)
+    assert log.labels.tolist() == labels
+    assert log.ids.shape == (len(rows), 8)
+    for field, ids, values in zip(log.fields, log.ids.T, zip(*rows, strict=True), strict=True):
+        by_count = sorted(set(values), key=lambda value: (-values.count(value), value))
+        assert [by_count[i] for i in ids] == [*values]
+        assert field.cardinality == len(by_count)
 
 
 @pytest.mark.parametrize(

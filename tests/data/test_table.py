@@ -1,9 +1,12 @@
 """A table of any layout is encoded as it says, its split is kept, and what does not fit is named."""
 
+import csv
 import gzip
 import io
+import math
 import random
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -13,6 +16,7 @@ from hypothesis import strategies as st
 
 from paper_code.data import load_click_log, prepare_avazu, prepare_criteo, prepare_table, table
 from paper_code.data.avazu import AVAZU
+from paper_code.data.click_log import split_rows
 from paper_code.data.criteo import CATEGORICAL_FIELDS, INTEGER_FIELDS
 
 ROWS = 120
@@ -149,31 +153,86 @@ def test_every_form_gives_the_same_log(tmp_path, form):
     np.testing.assert_array_equal(log.labels, FRAME["click"].to_numpy())
 
 
-@settings(deadline=None, max_examples=60)
-@given(
-    st.lists(st.tuples(st.sampled_from("01"), *[st.text("ab,\t\"'; é", max_size=3)] * 2), min_size=1, max_size=40),
-    st.sampled_from(",\t;|"),
-    st.integers(1, 4),
-    st.integers(20, 200),
-)
-def test_ids_equal_a_dictionary_of_counts(tmp_path_factory, rows, separator, threshold, block_bytes):
-    """Whatever the values, the separator and the size of a block."""
-    rows = [("0", "a", "b"), ("1", "a", ""), *rows]
-    frame = pl.DataFrame(rows, schema=["label", "x", "y"], orient="row")
-    folder = tmp_path_factory.mktemp("table")
-    frame.write_csv(folder / "raw", separator=separator, quote_style="always")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(table, "CSV_BLOCK_BYTES", block_bytes)
-        log = prepare_table(folder / "raw", folder / "log", label="label", threshold=threshold)
-    assert log.labels.tolist() == [int(row[0]) for row in rows]
-    for column, field in enumerate(log.fields):
-        values = [row[1 + column] for row in rows]
-        counts = Counter(values)
-        kept = sorted(
-            (value for value in counts if counts[value] >= threshold), key=lambda value: (-counts[value], value)
+# A reader of one value at a time
+
+
+def tokens_of(values: list[str], numeric: bool) -> list[str]:
+    if not numeric:
+        return values
+    numbers = [None if value.strip() in ("", "NaN", "null") else math.floor(float(value)) for value in values]
+    return ["" if v is None else str(math.floor(math.log(v) ** 2) if v > 2 else v - 2) for v in numbers]
+
+
+def ids_row_by_row(tokens: list[str], counted: list[int], threshold: int) -> tuple[list[int], int]:
+    """The ids, and how many there are; counted: the rows that count."""
+    counts = Counter(tokens[row] for row in counted)
+    kept = sorted((token for token in counts if counts[token] >= threshold), key=lambda t: (-counts[t], t))
+    return [kept.index(token) + 1 if token in kept else 0 for token in tokens], len(kept) + 1
+
+
+def write_as(path: Path, columns: list[str], rows: list[dict], form: str) -> None:
+    """The rows as Parquet or, separated by the form's first character, as text: with all values quoted, if the form
+    says so, or compressed."""
+    if form == "parquet":
+        frame = pl.DataFrame(
+            {column: [row[column] or None for row in rows] for column in columns}, dict.fromkeys(columns, pl.String)
         )
-        assert log.ids[:, column].tolist() == [kept.index(value) + 1 if value in kept else 0 for value in values]
-        assert field.cardinality == len(kept) + 1
+        return frame.write_parquet(path, row_group_size=3)
+    text = io.StringIO()
+    quoting = csv.QUOTE_ALL if "quoted" in form else csv.QUOTE_MINIMAL
+    writer = csv.writer(text, delimiter=form[0], quoting=quoting, lineterminator="\r\n" if "windows" in form else "\n")
+    writer.writerows([columns, *([row[column] for column in columns] for row in rows)])
+    stored = text.getvalue().encode()
+    path.write_bytes(gzip.compress(stored) if "compressed" in form else stored)
+
+
+VALUES = {
+    "label": st.sampled_from(["0", "1", "0.0", "1.0", " 1"]),
+    "text": st.text("ab,\t\"'; é", max_size=3),
+    "any": st.text(st.characters(exclude_characters="\0\r\n", exclude_categories=["Cs"]), max_size=4),
+    "number": st.sampled_from(["", "NaN", " null", "-0.5", "3.0", " 7.9", "1e3", "+2"])
+    | st.integers(-(10**9), 10**17).map(str),
+    "id": st.just("7"),
+}
+FORMS_OF_ANY = [",", "\t", ";quoted", "|windows", ",compressed", "parquet"]
+
+
+@settings(deadline=None, max_examples=60)
+@given(data=st.data())
+def test_any_table_is_encoded_as_value_by_value(tmp_path_factory, data):
+    """Whatever the values, the form, the order of the columns, the split, what counts, and the size of a block."""
+    folder, rows, parts, fields = tmp_path_factory.mktemp("any"), [], [], []
+    for number in range(data.draw(st.sampled_from([1, 3]), "files")):
+        part = data.draw(st.lists(st.fixed_dictionaries(VALUES), min_size=2, max_size=25), "rows")
+        part[0]["label"], part[1]["label"] = "0", "1"
+        columns = data.draw(st.permutations([*VALUES]), "columns")
+        fields = fields or [column for column in columns if column not in ("label", "id")]
+        write_as(folder / str(number), columns, part, data.draw(st.sampled_from(FORMS_OF_ANY), "form"))
+        rows += part
+        parts.append(len(part))
+    threshold, vocabulary = data.draw(st.integers(1, 4)), data.draw(st.sampled_from(["all", "train"]))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(table, "CSV_BLOCK_BYTES", data.draw(st.integers(60, 300), "bytes of a block"))
+        log = prepare_table(
+            [folder / str(number) for number in range(len(parts))],
+            folder / "log",
+            label="label",
+            drop=["id"],
+            numeric=["number"],
+            threshold=threshold,
+            vocabulary=vocabulary,
+            split_seed=3,
+        )
+    if vocabulary == "all":
+        counted = range(len(rows))
+    else:
+        counted = split_rows(len(rows), 3).train if len(parts) == 1 else range(parts[0])
+    assert log.labels.tolist() == [int(float(row["label"])) for row in rows]
+    assert [field.name for field in log.fields] == fields
+    for field, ids in zip(log.fields, log.ids.T, strict=True):
+        tokens = tokens_of([row[field.name] for row in rows], field.name == "number")
+        assert (ids.tolist(), field.cardinality) == ids_row_by_row(tokens, counted, threshold)
+    assert log.parts == (tuple(parts) if len(parts) == 3 else None)
 
 
 def test_many_row_groups_and_slices(tmp_path, monkeypatch):

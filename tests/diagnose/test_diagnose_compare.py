@@ -93,6 +93,17 @@ def test_a_folder_of_checkpoints_in_the_order_of_their_numbers(tmp_path):
     assert "lowest" in str(found)
 
 
+def test_checkpoints_may_be_folders_in_a_folder(tmp_path):
+    for number in (1, 2):
+        (tmp_path / f"step_{number}").mkdir()
+        np.savez(tmp_path / f"step_{number}" / "a.npz", **tables())
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs" / "log.txt").write_text("hello")
+    found = compare([tmp_path])
+    assert len(found.reports) == 2
+    assert [it.name for it in found.not_looked_into] == ["logs"]
+
+
 @pytest.mark.parametrize(
     ("sources", "words"),
     [
@@ -185,6 +196,13 @@ def test_a_condition_of_a_view_is_about_the_tables_that_have_it():
     assert len(read.problems) == 1
     with pytest.raises(DiagnosisError, match="there are no such measures: ask for them with --as-used or --counts"):
         check(diagnose({"a": matrix}), [fail_if("a:centred.alpha<2")])
+
+
+def test_the_output_of_a_layer_is_not_held_against_random_matrices():
+    layer = torch.nn.Linear(4, 4)
+    report = diagnose(layer, batch=gaussian(30, 4).astype(np.float32))
+    assert check(report, [fail_below(2.0)]) == []
+    assert len(check(report, [fail_if("*:effective_rank<5")])[0].problems) == 1
 
 
 def test_junit_has_a_case_for_each_table():

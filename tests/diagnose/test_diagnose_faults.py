@@ -687,6 +687,15 @@ def test_a_page_that_cannot_be_written_is_refused_before_anything_is_measured(
     assert (tmp_path / "a.npy").read_bytes() == before
 
 
+def test_a_place_without_the_right_to_write_is_refused_before_anything_is_measured(command, tmp_path, monkeypatch):
+    np.save(tmp_path / "a.npy", array(30, 4))
+    monkeypatch.setattr("paper_code.diagnose.command.diagnose", lambda *_, **__: pytest.fail("measured"))
+    monkeypatch.setattr("paper_code.diagnose.command.os.access", lambda *_: False)  # root may write everywhere
+    status, _, message = command(tmp_path / "a.npy", "--html", tmp_path / "r.html")
+    assert status == 1
+    assert message.endswith("r.html: cannot be written there; choose another place\n")
+
+
 def test_what_was_measured_is_shown_even_if_the_page_cannot_be_written_in_the_end(command, tmp_path, monkeypatch):
     np.save(tmp_path / "a.npy", array(30, 4))
 

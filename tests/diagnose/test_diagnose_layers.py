@@ -147,6 +147,8 @@ def test_a_batch_of_arguments_by_position_and_by_name():
     bilinear = nn.Bilinear(4, 4, 3)
     assert layer_names(diagnose(bilinear, batch=(x, x))) == ["the model"]
     assert layer_names(diagnose(bilinear, batch=[torch.from_numpy(x), x])) == ["the model"]
+    plain = diagnose(model, batch={"x": x, "scale": 2.0}).layers  # what is no array is handed on as it is
+    assert [it.singular_values for it in plain] == [it.singular_values for it in by_name]
 
 
 def test_what_is_not_finite_is_left_out_as_faulty():
@@ -273,7 +275,10 @@ def test_the_layers_of_a_model_of_this_book_by_its_state_dict(tmp_path, capsys):
     expected = diagnose(model, batch=ids)
     assert [layer["name"] for layer in values["layers"]] == layer_names(expected)
     assert [table["field"] for table in values["tables"]] == ["field 0", "field 1"]
+    np.savez(tmp_path / "two.npz", ids=ids, labels=ids[:, 0])
+    two = [str(tmp_path / "two.npz") if it.endswith("batch.npz") else it for it in arguments]
     for wrong, words in (
+        (two, "two.npz: expected one array, found ids, labels"),
         ([*arguments, "--num-sets", "3"], "is no state dict of --model dcnv2 with 2 fields"),
         ([*arguments[:-2], "--num-sets", "2"], "--data, --model and --fields go together"),
     ):

@@ -312,6 +312,64 @@ def test_parts_that_are_missing_or_cut_short_are_named(tmp_path):
         diagnose(tmp_path)
 
 
+WHOLE = [(slice(0, 300), slice(0, 8))]
+
+
+@pytest.mark.parametrize(
+    ("stored", "words"),
+    [
+        ({"relative_path": "../other.distcp"}, r"names the file '\.\./other\.distcp', expected one of the folder"),
+        ({"relative_path": "a/../../other.distcp"}, "expected one of the folder"),
+        ({"relative_path": "/etc/passwd"}, "names the file '/etc/passwd', expected one of the folder"),
+        ({"transform_descriptors": ["zstd"]}, r"emb is stored with \['zstd'\]; save it without"),
+        ({"offset": -8}, "is too short for emb"),
+        ({"length": 1 << 40}, "is too short for emb"),
+    ],
+)
+def test_the_metadata_lead_to_no_file_outside_of_the_folder_and_to_no_other_bytes(tmp_path, stored, words):
+    folder = tmp_path / "step_10"
+    folder.mkdir()
+    split(folder, WHOLE)
+    (tmp_path / "other.distcp").write_bytes((folder / "__0_0.distcp").read_bytes())
+    metadata = pickle.loads((folder / ".metadata").read_bytes())
+    for info in metadata.storage_data.values():
+        info.__dict__.update(stored)
+    (folder / ".metadata").write_bytes(pickle.dumps(metadata))
+    with pytest.raises(DiagnosisError, match=words):
+        diagnose(folder)
+
+
+def test_metadata_that_do_not_fit_the_parts_are_refused(tmp_path, monkeypatch):
+    split(tmp_path, WHOLE)
+    usual = (tmp_path / ".metadata").read_bytes()
+
+    def change(of_chunk=None, of_properties=None) -> None:
+        metadata = pickle.loads(usual)
+        tensor = metadata.state_dict_metadata["emb"]
+        tensor.chunks[0].__dict__.update(of_chunk or {})
+        tensor.properties.__dict__.update(of_properties or {})
+        (tmp_path / ".metadata").write_bytes(pickle.dumps(metadata))
+
+    change(of_chunk={"offsets": torch.Size([1, 0])})
+    with pytest.raises(DiagnosisError, match=r"the part of emb from \(1, 0\) on is in none of the files"):
+        diagnose(tmp_path)
+    change(of_properties={"dtype": torch.float64})
+    with pytest.raises(DiagnosisError, match=r"the part in __0_0\.distcp has 9,600 bytes, expected 19,200"):
+        diagnose(tmp_path)
+    monkeypatch.setattr("paper_code.diagnose.distributed.MOST_BYTES", len(usual) - 1)
+    (tmp_path / ".metadata").write_bytes(usual)
+    with pytest.raises(DiagnosisError, match=r"\.metadata: has \d+ bytes, more than metadata have"):
+        diagnose(tmp_path)
+
+
+def test_a_part_that_is_stored_column_after_column_is_named(tmp_path, monkeypatch):
+    by_rows = torch.from_numpy
+    monkeypatch.setattr(torch, "from_numpy", lambda array: by_rows(array.T.copy()).T)
+    split(tmp_path, WHOLE)
+    with pytest.raises(DiagnosisError, match=r"the part in __0_0\.distcp is not stored row after row"):
+        diagnose(tmp_path)
+
+
 def test_no_code_in_the_metadata_is_executed(tmp_path):
     harmful = tmp_path / "harm"
     (tmp_path / ".metadata").write_bytes(pickle.dumps({"emb": Harmful(harmful)}))
