@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 TOOLS := _build/tools/bin
 
-.PHONY: book pdf archive release test notebooks bench bench-commands harden lighthouse audit sbom croissant clean
+.PHONY: book pdf archive release test notebooks bench bench-commands harden mutants lighthouse audit sbom croissant clean
 
 book:
 	@$(PYTHON) -m paper_code.book build
@@ -45,6 +45,11 @@ harden: .venv/installed
 	$(BIN)/python -m tests.killing --kills 200 --csv figures/data/faults_killing.csv
 	$(BIN)/python -m tests.long_runs --times 50 --csv figures/data/faults_long.csv
 	$(BIN)/python -m tests.fuzz --number 100000 --seconds 3600 --csv figures/data/faults_fuzz.csv
+
+# Do the tests fail if the code is changed? 400 changes, drawn at random: an hour on an idle machine.
+mutants: .venv/installed _build/tools/installed
+	$(TOOLS)/pip install --quiet --disable-pip-version-check --target _build/tools/mutmut mutmut==3.8.1
+	PYTHONPATH=$(CURDIR)/_build/tools/mutmut $(BIN)/python -m tests.mutants --csv figures/data/mutants.csv
 
 # Lighthouse on every page, by npx and Chromium: some twenty minutes on an idle machine.
 lighthouse: book

@@ -1,4 +1,5 @@
-"""What was tried to break the package: the counts of `tests/killing.py` and `tests/fuzz.py`, kept in `figures/data`."""
+"""What was tried to break the package: what `tests/killing.py`, `tests/fuzz.py` and `tests/mutants.py` found, kept in
+`figures/data`."""
 
 import pandas as pd
 
@@ -15,6 +16,14 @@ READERS = {
     ".criteo": "raw log of Criteo, plain or gzip",
     ".avazu": "raw log of Avazu, plain or gzip",
 }
+MUTATED = {
+    "paper_code.spectra": "singular values and measures",
+    "paper_code.models": "models",
+    "paper_code.training": "training",
+    "paper_code.chapters.shared": "rules and checks of the verdicts",
+    "paper_code.data": "encoders",
+}
+"""Room -> what it is. A mutant is of the room that its module's name begins with."""
 
 TRIALS = {
     "disk": "the file system is full; space is made",
@@ -60,3 +69,34 @@ def long_runs_text() -> pd.DataFrame:
             "what it said": table["message"],
         }
     )
+
+
+def mutants() -> pd.DataFrame:
+    """What `tests/mutants.py` found: a row per mutant with its outcome, and a reason if it was not killed."""
+    return pd.read_csv(project_path("figures/data/mutants.csv"), keep_default_na=False)
+
+
+def mutants_by_room() -> pd.DataFrame:
+    """`mutants` counted: a row per room and one of all.
+
+    killed: a test fails, or does not end. equivalent: of those that are not killed, what no test could tell from the
+    code. share: killed of all. share_of_others: killed of those that are not equivalent.
+    """
+    found = mutants()
+    room = found["module"].map(lambda module: next(name for name in MUTATED if module.startswith(name)))
+    outcome = found["outcome"].replace("timeout", "killed")
+    counts = pd.crosstab(room, outcome).reindex(list(MUTATED), columns=["killed", "survived", "equivalent"])
+    counts = counts.fillna(0).astype(int)
+    counts.loc["all"] = counts.sum()
+    of_all = counts.sum(axis=1)
+    counts.insert(0, "mutants", of_all)
+    shares = {"share": of_all, "share_of_others": of_all - counts["equivalent"]}
+    return counts.assign(**{name: counts["killed"] / number for name, number in shares.items()})
+
+
+def mutants_text() -> pd.DataFrame:
+    """`mutants_by_room` as text."""
+    table = mutants_by_room().rename(index=MUTATED).rename_axis("code").reset_index()
+    shares = {name: table[name].map("{:.0%}".format) for name in ("share", "share_of_others")}
+    names = {"share": "killed of all", "share_of_others": "killed of those not equivalent"}
+    return table.assign(**shares).rename(columns=names)

@@ -251,6 +251,11 @@ def test_the_gap_is_that_to_the_epochs_ends_around_the_best_look(looks, gap):
     assert gap_at_best(record) == pytest.approx(expected)
 
 
+def test_with_one_look_an_epoch_the_best_look_is_at_an_epochs_end():
+    record = make_record(100, "dnn SE 1", looks=[0.73, 0.72, 0.71], training={"looks_per_epoch": 1})
+    assert gap_at_best(record) == 0.0
+
+
 def with_gaps(**gaps: float) -> list[RunRecord]:
     """Runs whose best look is that much above the ends around it, by embedding."""
     return [
@@ -279,6 +284,15 @@ def test_a_lucky_look_and_one_that_is_luckier_at_one_size_make_stopping_unfair(g
     changes = {"tables": with_gaps(**gaps), "tried": []}
     assert check(STOPPING, **changes).outcome == outcome
     assert (verdict(make_claim(STOPPING), **changes)[0] == "supported") == (outcome == "passes")
+
+
+def test_a_gap_as_large_as_the_bound_is_not_below_it():
+    runs = [
+        make_record(seed, f"dnn {size}", looks=[0.0, 0.0, 0.001, 0.0], training={"looks_per_epoch": 2})
+        for size in SIZES
+        for seed in SEEDS
+    ]
+    assert check(STOPPING, tables=runs).outcome == "fails in 1 of 2"
 
 
 # Interactions
@@ -371,10 +385,92 @@ def test_every_check_has_a_row_per_log_and_its_numbers_as_text():
         rows = check_table(one)
         assert len(rows) == len(one.rows)
         assert not rows.isna().any().any()
-    first = check_table(check(LIVE)).iloc[0]
-    assert first.tolist() == [
-        *("FFM", "base", "cost in test AUC", "+0.02000", "+0.01804 to +0.02196", 5, "interval > 0.001", "yes")
+
+
+def test_the_table_of_all_checks_says_what_was_measured_and_what_came_of_it():
+    assert summary_table([check(STOPPING)]).to_dict("records") == [
+        {
+            "check": "stopping is fair",
+            "log": "criteo_like, synthetic",
+            "measured": "validation AUC at the best look less the mean of the epochs' ends around it, median over the "
+            "runs",
+            "passes if": "below 0.001; between sizes it differs by less than 0.0005",
+            "outcome": "passes",
+            "gates": "every claim on AUC",
+        }
     ]
+
+
+@pytest.mark.parametrize(
+    ("name", "row", "expected"),
+    [
+        (TRAINED_OUT, 2, "DNN | SE 10x | half the rate | +0.00019 | +0.00017 to +0.00021 | 3 | < 0.001 | yes"),
+        (STOPPING, 0, " | all | gap, median over all runs | +0.00000 | - | 1 | < 0.001 | yes"),
+        (STOPPING, 1, " | all | largest difference of the medians between sizes | +0.00000 | - | 1 | < 0.0005 | yes"),
+        (STOPPING, 2, " | ME 4x | gap, median over the runs | +0.00000 | - | 1 |  | -"),
+        (LIVE, 0, "FFM | base | cost in test AUC | +0.02000 | +0.01804 to +0.02196 | 5 | interval > 0.001 | yes"),
+        (LIVE, -1, " | ME 10x | test AUC, DCNv2 minus DNN | +0.00000 | +0.00000 to +0.00000 | 5 |  | -"),
+        (EVIDENCE_III, 1, "DCNv2 | base | IA(E_i W^T) / IA(E_i) | 0.900 | 0.900 to 0.900 | 5 | at least 0.8 | yes"),
+        (
+            EVIDENCE_III,
+            0,
+            "DCNv2 | base | distance to a multiple of a unitary matrix, over that without the penalty | 0.375 | 0.375 "
+            "to 0.375 | 5 | at most 0.5 | yes",
+        ),
+        (
+            EVIDENCE_III,
+            2,
+            "DCNv2 | base | change of the embeddings' norm | 0.000 | - | 1 | within 0.25, or it reads so | -",
+        ),
+        (FIGURE_9D, 0, "DCNv2 | ME 4x | weight of the restriction | 1.000 | 1.000 to 1.000 | 5 | = 1 | yes"),
+        (
+            FIGURE_9D,
+            1,
+            "DCNv2 | ME 4x | correlation of patterns, unrestricted | 0.500 | 0.500 to 0.500 | 5 | < 0.7, or the spread "
+            "3 times the initial | yes",
+        ),
+        (
+            FIGURE_9D,
+            2,
+            "DCNv2 | ME 4x | spread of the norms over the initial, unrestricted | 2.000 | 2.000 to 2.000 | 5 | see "
+            "above | -",
+        ),
+        (
+            FIGURE_9D,
+            3,
+            "DCNv2 | ME 4x | correlation of patterns, restricted | 0.990 | 0.990 to 0.990 | 5 | at least 0.95 | yes",
+        ),
+        (
+            FIGURE_9D,
+            4,
+            "DCNv2 | ME 4x | change of the mean norm by the restriction | 0.050 | 0.050 to 0.050 | 5 | within 0.1 | "
+            "yes",
+        ),
+        (
+            LATENT,
+            3,
+            "DCNv2 | SE 10x | test AUC over the base | +0.00038 | +0.00033 to +0.00043 | 3 | interval above 0 for one "
+            "| yes",
+        ),
+        (NOISE, 2, "DNN | SE 4x | deviation over dropout | +0.00303 | - | 10 |  | -"),
+        (NOISE, 3, "DNN | SE 4x | deviation over seeds | +0.00158 | - | 5 |  | -"),
+    ],
+)
+def test_a_check_is_shown_with_its_interval_and_its_bound(name, row, expected):
+    table = check_table(check(name))
+    assert list(table) == ["model", "size", "measure", "value", "95 % interval", "seeds", "bound", "passes"]
+    assert " | ".join(map(str, table.iloc[row])) == expected
+
+
+def test_what_was_not_run_is_of_no_seeds():
+    row = check(LIVE, tables=[]).rows.iloc[1]
+    assert (row["model"], row["seeds"], row["passes"]) == ("ipnn", 0, "not run")
+    assert row[["value", "low", "high"]].isna().all()
+
+
+def test_a_check_of_the_whole_log_is_of_no_size():
+    first = check(STOPPING).rows.iloc[0]
+    assert (first["model"], first["embedding"], first["scale"]) == ("", "", 0)
 
 
 def test_dcnv2_minus_dnn_stands_beside_the_interactions():

@@ -38,6 +38,7 @@ def columns_of(log, *names: str) -> np.ndarray:
 
 def test_each_event_has_two_negatives_in_its_context(raw, tmp_path):
     log = prepare_frappe(raw, tmp_path / "log")
+    assert log.name == "frappe"
     assert [field.name for field in log.fields] == ["user", "item", *CONTEXT]
     assert log.ids.shape == (3 * len(EVENTS), 10)
     assert log.labels.reshape(-1, 3).tolist() == [[1, 0, 0]] * len(EVENTS)
@@ -137,6 +138,12 @@ def test_the_archive_its_folder_and_the_file_give_the_same_log(raw, tmp_path):
     paths = [folder / "frappe.csv", tmp_path / "Mobile_Frappe", archive]
     logs = [prepare_frappe(path, tmp_path / f"log{i}") for i, path in enumerate(paths)]
     assert len({log.fingerprint for log in logs}) == 1
+
+
+def test_bytes_that_are_no_text_are_read_as_a_value(raw, tmp_path):
+    usual = prepare_frappe(raw, tmp_path / "usual")
+    raw.write_bytes(b"\xef\xbb\xbf" + raw.read_bytes().replace(b"United States", b"\xff"))
+    assert np.array_equal(prepare_frappe(raw, tmp_path / "log").ids, usual.ids)
 
 
 @pytest.mark.parametrize(

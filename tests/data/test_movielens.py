@@ -39,6 +39,7 @@ def pack(folder, archive) -> object:
 
 def test_every_value_of_a_row_is_that_of_its_user_and_movie(tmp_path):
     log = prepare_movielens(write(tmp_path / "ml-1m"), tmp_path / "log")
+    assert log.name == "movielens"
     assert [field.name for field in log.fields] == [
         *("user", "movie", "gender", "age", "occupation", "zip_code", "genres", "year")
     ]
@@ -157,6 +158,13 @@ def test_an_archive_without_the_files_or_broken_is_named(tmp_path):
         prepare_movielens(folder, tmp_path / "log")
     with pytest.raises(ValueError, match=r"other\.zip: has no file of the name users\.dat"):
         prepare_movielens(pack(folder, tmp_path / "other.zip"), tmp_path / "log")
+    with zipfile.ZipFile(tmp_path / "twice.zip", "w") as packed:
+        for file in ("a/users.dat", "b/users.dat", "ratings.dat", "movies.dat"):
+            packed.writestr(file, "")
+    with pytest.raises(
+        ValueError, match=r"twice\.zip: has 2 files \(a/users\.dat, b/users\.dat\) of the name users\.dat"
+    ):
+        prepare_movielens(tmp_path / "twice.zip", tmp_path / "log")
     archive.write_bytes(whole.replace(b"978300760", b"978300761"))
     with pytest.raises(ValueError, match=r"ml-1m\.zip: a broken or encrypted zip archive \(Bad CRC"):
         prepare_movielens(archive, tmp_path / "log")

@@ -1,10 +1,12 @@
 """A table of any layout is encoded as it says, its split is kept, and what does not fit is named."""
 
 import csv
+import errno
 import gzip
 import io
 import math
 import random
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -14,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from paper_code.data import load_click_log, prepare_avazu, prepare_criteo, prepare_table, table
+from paper_code.data import encoding, load_click_log, prepare_avazu, prepare_criteo, prepare_table, table
 from paper_code.data.avazu import AVAZU
 from paper_code.data.click_log import split_rows
 from paper_code.data.criteo import CATEGORICAL_FIELDS, INTEGER_FIELDS
@@ -387,6 +389,35 @@ def test_the_line_of_an_error_is_right_after_many_blocks(tmp_path, monkeypatch):
     lines[3_210] = ["1"]
     with pytest.raises(ValueError, match="line 3211: Expected 2 columns"):
         prepare_table(write(tmp_path / "raw", lines), tmp_path / "log", label="click")
+    lines[3_210] = ["1", '"x\n"']
+    with pytest.raises(ValueError, match=r"line 3211: found .* in column b, expected none with a line break"):
+        prepare_table(write(tmp_path / "raw", lines), tmp_path / "log", label="click")
+
+
+def test_a_full_disk_is_explained_with_the_bytes_a_row_takes(tmp_path, monkeypatch):
+    """Four of each of two ids and one of the label."""
+
+    def fail(self, rows):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(encoding.ArrayFile, "append", fail)
+    raw = write(tmp_path / "raw", [["click", "a", "b"], ["0", "x", "y"], ["1", "x", "y"]])
+    with pytest.raises(OSError, match=f"No space left on device: {tmp_path / 'log'} needs 9 bytes a row"):
+        prepare_table(raw, tmp_path / "log", label="click")
+
+
+def test_progress_is_shown_on_a_terminal_if_asked(tmp_path, monkeypatch):
+    raw = write(tmp_path / "raw.csv", [["click", "b"], ["0", "x"], ["1", "y"]])
+    shown = {}
+    for progress in (True, False):
+        terminal = io.StringIO()
+        terminal.isatty = lambda: True
+        monkeypatch.setattr(sys, "stderr", terminal)
+        prepare_table(raw, tmp_path / "log", label="click", progress=progress)
+        shown[progress] = terminal.getvalue()
+    assert shown[False] == ""
+    for bar in ("raw.csv: 2.00 rows", "counting: 100%", "ids: 100%", "8192/8192", "rows/s"):
+        assert bar in shown[True]
 
 
 def test_parquet_that_does_not_fit_is_named_by_its_row(tmp_path):
