@@ -77,6 +77,8 @@ REGIMES = {
             "nfwfm": (8e-3, 8e-3, 8e-3),
             "xdeepfm": (8e-3, 4e-3, 4e-3),
             "dcnv2": (8e-3, 8e-3, 4e-3),
+            "finalmlp": (16e-3, 8e-3, 16e-3),
+            "ffm": (2e-3, 2e-3, 2e-3),
         },
     ),
     "avazu_like": LogRegime(batch_size=256, hidden=256),
