@@ -58,11 +58,12 @@ class Sweep:
         )
 
     def end(self) -> tuple[int, str]:
-        """The exit status, when it has ended, and the last line that it printed."""
+        """The exit status, when it has ended, and the last line that it printed beside its progress bar."""
         status = self.process.wait()
         with self.printed:
             self.printed.seek(0)
-            return status, "".join(self.printed.read().strip().splitlines()[-1:])
+            lines = [line for line in self.printed.read().splitlines() if line and "run/s" not in line]
+        return status, "nothing: it was killed itself" if status == -signal.SIGKILL else "".join(lines[-1:])
 
     def processes(self) -> list[psutil.Process]:
         with suppress(psutil.NoSuchProcess):
