@@ -62,7 +62,7 @@ def toy_claim(small: ToyResult, large: ToyResult) -> Claim:
         "Section 4.1, Figure 4",
         "In the toy experiment, interacting with a low-information-abundance matrix collapses the trained one.",
         "IA(E1) after training is lower with the small field 3 than with the large one, paired by seed.",
-        (Effect("IA(E1), small minus large", fall, "below", 0.0),),
+        (Effect("information abundance of E1, small field 3 minus large", fall, "below", 0.0),),
         chapter="fig04_toy",
     )
 

@@ -57,7 +57,7 @@ QUESTIONS = (
         "embedding-collapse",
         0,
         as_share,
-        "information abundance, learned over random",
+        "share of random: information abundance, learned over random",
         "fig02_collapse",
         "extremely low; a figure without numbers",
     ),

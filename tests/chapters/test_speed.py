@@ -121,10 +121,10 @@ def test_the_cost_of_a_run_by_hand(measured):
 def test_a_row_that_is_measured_in_part_has_no_total(measured, monkeypatch):
     text = run_text("Criteo", "cpu").set_index(["model", "embedding"])
     assert list(text.columns) == ["base", "2x", "3x", "4x", "10x", "all runs"]
-    assert list(text.loc["DNN", "ME"]) == ["-", "-", "-", "-", "3.2 h", "-"]
+    assert list(text.loc["DNN", "multi"]) == ["-", "-", "-", "-", "3.2 h", "-"]
     monkeypatch.setattr(speed, "cells", lambda dataset: [("dnn", "SE", 1), ("dnn", "ME", 10)])
     text = run_text("Criteo", "cpu").set_index(["model", "embedding"])
-    assert text["all runs"]["DNN", "ME"] == "9.5 h"
+    assert text["all runs"]["DNN", "multi"] == "9.5 h"
 
 
 def test_gpus_share_the_runs_but_not_a_run(measured, monkeypatch):

@@ -222,9 +222,9 @@ def test_the_scale_is_the_size_of_all_sets_over_the_papers_base_whatever_a_sets_
 def test_the_auc_table_has_published_above_ours():
     table = auc_table([untrained(size=size, seed=seed) for seed in (0, 1) for size in (10, 20)])
     assert table[["model", "embedding", "source"]].to_numpy().tolist() == [
-        ["DCNv2", "SE", "published, Criteo"],
-        ["DCNv2", "SE", "ours, criteo_like, synthetic"],
-        ["DCNv2", "ME", "published, Criteo"],
+        ["DCNv2", "single", "published, Criteo"],
+        ["DCNv2", "single", "ours, criteo_like, synthetic"],
+        ["DCNv2", "multi", "published, Criteo"],
     ]
     assert table["base"].tolist() == ["0.81339", "0.7050", ""]
     assert table["2x"].tolist() == ["0.81341", "0.7050", "0.81348"]
