@@ -9,7 +9,7 @@ ARROWS = {
     "consistency": ("averages", "models"),
     "fig04_toy": ("fig03_interaction_collapse",),
     "fig06_dnn_dcnv2": ("fig05_regularized",),
-    "ledger_page": ("claims",),
+    "ledger_page": ("claims", "ledger_lines"),
     "measures": ("optimizer",),
     "newer": ("fig03_interaction_collapse", "fig08_scalability"),
     "optimizer": ("fig03_interaction_collapse",),
