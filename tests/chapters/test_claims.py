@@ -622,9 +622,10 @@ def test_the_details_have_of_every_claim_of_a_part_its_rule_effects_and_commands
 
 
 def test_the_details_of_a_part_are_those_of_the_whole_ledger(tmp_path):
-    seeds = [0, 1, 2]
-    whole = ledger(["criteo_like", "avazu_like"], results_dir=tmp_path, seeds=seeds)
-    assert part_html("the cause", "criteo_like", "laptop", seeds, tmp_path) == details_html("the cause", whole)
+    whole = Ledger(["criteo_like", "avazu_like"], seeds=[0, 1, 2], results_dir=tmp_path).claims()
+    found = part_html("the phenomenon", "criteo_like", "laptop", [0, 1, 2], tmp_path)
+    assert found == details_html("the phenomenon", whole)
+    assert found.count('class="claim"') == 3 + len(PAPER_MODELS)
 
 
 # The ledger
