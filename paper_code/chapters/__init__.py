@@ -9,7 +9,7 @@ ARROWS = {
     "consistency": ("averages", "models"),
     "fig03_chart": ("fig03_interaction_collapse",),
     "fig06_dnn_dcnv2": ("fig05_regularized",),
-    "ledger_page": ("claims",),
+    "ledger_page": ("claims", "ledger_lines"),
     "measures": ("fig09_analysis", "optimizer"),
     "newer": ("fig03_interaction_collapse", "fig08_scalability"),
     "optimizer": ("fig03_interaction_collapse",),

@@ -1,8 +1,10 @@
-"""The ledger as it is shown: tallies, tables, badges, the figure."""
+"""The ledger as it is shown: in short, in detail, badges, the figure."""
 
+import math
 import textwrap
 from collections.abc import Sequence
 from html import escape
+from pathlib import Path
 
 import pandas as pd
 from matplotlib import pyplot as plt
@@ -10,7 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from paper_code.chapters.claims import claims_table, ledger_table, of_first_regime
+from paper_code.chapters.claims import claims_table, ledger, ledger_table, logs_beside, of_first_regime
+from paper_code.chapters.ledger_lines import CHAPTERS, OURS, PARTS, SUMMARY, Line
 from paper_code.chapters.shared.html import html_table
 from paper_code.chapters.shared.rules import (
     ANSWERS,
@@ -24,49 +27,24 @@ from paper_code.chapters.shared.rules import (
     SUPPORTED,
     VERDICTS,
     Claim,
+    Effect,
 )
 from paper_code.chapters.shared.style import ANSWER_LOOKS, FIGURE_WIDTH, SMALL, style
 from paper_code.chapters.shared.tables import log_label
-from paper_code.chapters.shared.words import counted, listed
-
-# part of the book, a claim in short, and the beginning of the names of those that it sums up
-SUMMARY = (
-    ("the phenomenon", "Learned embeddings collapse", "embedding-collapse"),
-    ("the phenomenon", "Single 10x is worse than the base: six models", "average-single"),
-    ("the phenomenon", "DNN, xDeepFM, FinalMLP get worse at 10x", "average-drops"),
-    ("the phenomenon", "Larger single embeddings gain too little: each", "single-embedding"),
-    ("why it happens", "Toy: a collapsed matrix makes another collapse", "toy-collapse"),
-    ("why it happens", "Fields collapse those they interact with", "law"),
-    ("why it happens", "The same, of FFM and of DCNv2 by itself", "interaction-collapse"),
-    ("why it happens", "Regularised DCNv2: less collapse, overfitting", "evidence-iii"),
-    ("why it happens", "DNN: less collapse, yet its AUC drops", "evidence-iv"),
-    ("why it happens", "Less collapse alone does not help (Finding 2)", "finding-2"),
-    ("the cure", "Multi beats single embedding at 4x: six models", "average-multi-4x"),
-    ("the cure", "Multi beats single embedding at 10x: six models", "average-multi-10x"),
-    ("the cure", "The averages over the logs, by 0.001", "logs-"),
-    ("the cure", "Multi beats single at every size: each model", "multi-embedding-better"),
-    ("the cure", "Multi embedding improves with size: each model", "multi-embedding-scales"),
-    ("the cure", "Multi embedding collapses less (9a)", "figure-9a"),
-    ("the cure", "Embedding sets vary in collapse (9b)", "figure-9b"),
-    ("the cure", "Embedding sets learn different patterns (9c)", "figure-9c"),
-    ("the cure", "Multi embedding with like patterns scales worse (9d)", "figure-9d"),
-    ("the cure", "Embedding sets need interactions of their own", "own-interactions"),
-    ("the cure", "Linear multi embedding is single (Appendix B)", "linear-multi-embedding-is-single"),
-)
+from paper_code.chapters.shared.words import counted, gain_text, listed
+from paper_code.published import published_dataset
 
 
 def summary_table(claims: Sequence[Claim]) -> pd.DataFrame:
-    """A row per claim in short and data set: part, label, dataset, how many effects hold, are undecided and are against
-    it, the verdict, or how many claims have which; chapter, of the first of them."""
+    """A row per line of the paper's claims and data set: part, label, dataset, how many effects hold, are undecided and
+    are against it, the verdict, or how many claims have which; chapter, of the first of them."""
     rows = []
-    for part, label, name in SUMMARY:
-        of_name = [claim for claim in claims if claim.of_paper and claim.name.startswith(name)]
-        for dataset in dict.fromkeys(claim.dataset for claim in of_name):
-            chosen = [claim for claim in of_name if claim.dataset == dataset]
+    for line in SUMMARY:
+        for dataset, chosen in line.by_log(claims).items() if line.part != OURS else ():
             answers = [answer for claim in chosen for answer in claim.answers]
             rows.append(
                 {
-                    **{"part": part, "label": label, "dataset": dataset},
+                    **{"part": line.part, "label": line.label, "dataset": dataset},
                     **{answer: answers.count(answer) for answer in ANSWERS},
                     **{"verdict": tally(chosen), "chapter": chosen[0].chapter},
                 }
@@ -75,82 +53,140 @@ def summary_table(claims: Sequence[Claim]) -> pd.DataFrame:
 
 
 def summary_texts(claims: Sequence[Claim]) -> dict[str, str]:
-    """What the title page says of the paper's claims, by name: how many claims and effects there are, with which
-    verdicts and answers; by verdict the claims in short that have it wherever they were asked, and as differing those
-    that have several."""
-    kinds = (SUPPORTED, CONTRADICTED, MIXED, INCONCLUSIVE, NOT_TESTABLE, NOT_TESTED)
-    lists = {kind: [] for kind in (*kinds, "differing")}
-    for _, label, name in SUMMARY:
-        verdicts = {claim.verdict for claim in claims if claim.of_paper and claim.name.startswith(name)}
-        if len(verdicts) == 1:
-            lists[verdicts.pop()].append(label)
-        elif verdicts:
-            lists["differing"].append(f"{label} ({tally(claims, name)})")
+    """How many claims of the paper there are, with which verdicts, and how many others."""
     of_paper = [claim for claim in claims if claim.of_paper]
-    answers = [answer for claim in of_paper for answer in claim.answers]
     return {
-        "verdicts": tally(claims),
+        "verdicts": tally(of_paper),
         "number_of_claims": str(len(of_paper)),
-        "number_of_headline_claims": str(sum(claim.headline for claim in of_paper)),
         "number_of_other_claims": str(len(claims) - len(of_paper)),
-        "number_of_effects": str(len(answers)),
-        **{f"number_{name}": str(answers.count(name)) for name in ANSWERS},
-        **{kind.replace(" ", "_"): "; ".join(labels) or "none" for kind, labels in lists.items()},
     }
 
 
-def summary_html(claims: Sequence[Claim]) -> str:
-    """`summary_table` as HTML: a row per claim in short, with the verdict on each data set, and its chapter."""
-    table = summary_table(claims)
-    logs = [dataset for dataset in dict.fromkeys(table["dataset"]) if dataset]
-    rows, parts = [], set()
-    for (part, label), group in table.groupby(["part", "label"], sort=False):
-        verdicts = {
-            row["dataset"]: f'<a href="{row["chapter"]}.html">{badges(row["verdict"])}</a>'
-            for row in group.to_dict("records")
-        }
-        row = {
-            "part": "" if part in parts else part,
-            "the paper claims": escape(label),
-        }
-        verdicts = {logs[0]: verdicts[""]} | dict.fromkeys(logs[1:], "of no one log") if "" in verdicts else verdicts
-        rows.append(row | {log_label(log): verdicts.get(log, "-") for log in logs})
-        parts.add(part)
-    return html_table(pd.DataFrame(rows), escape=False)
-
-
-def tally(claims: Sequence[Claim], name: str = "", dataset: str | None = None) -> str:
-    """How many of the paper's claims have which verdict, in words: of those whose name begins so, of that data set.
-
-    Of a single claim its verdict; "-" if there is none.
-    """
-    chosen = [c for c in claims if c.of_paper and c.name.startswith(name) and dataset in (None, c.dataset)]
-    verdicts = [claim.verdict for claim in chosen]
+def tally(claims: Sequence[Claim]) -> str:
+    """How many of the claims have which verdict, in words; of a single claim its verdict; "-" if there is none."""
+    verdicts = [claim.verdict for claim in claims]
     if len(verdicts) < 2:
         return "".join(verdicts) or "-"
     counts = {verdict: verdicts.count(verdict) for verdict in VERDICTS}
     return ", ".join(f"{count} {verdict}" for verdict, count in counts.items() if count)
 
 
+FIRST_RUNS = "†"
+"""Marks a verdict of runs of the first regime."""
+
+
 def ledger_html(claims: Sequence[Claim]) -> str:
-    """The ledger as HTML: a row per claim, with the last of its effects, which is that of the largest size."""
-    rows = []
+    """The ledger as HTML: a row per line, with its verdict and its number on each log."""
+    logs = list(dict.fromkeys(claim.dataset for claim in claims if claim.dataset))
+    columns = ["claim", *(log_label(log).replace(", ", "<br>") for log in logs)]
+    rows, parts = [], set()
+    for line in SUMMARY:
+        of_log = line.by_log(claims)
+        if not of_log:
+            continue
+        if line.part not in parts:
+            parts.add(line.part)
+            title = f'<a href="{PARTS[line.part]}.html">{line.part[0].upper()}{line.part[1:]}</a>'
+            rows.append(f'<tr><th colspan="{len(columns)}" scope="rowgroup">{title}</th></tr>')
+        if "" in of_log:
+            cells = f'<td colspan="{max(1, len(logs))}">{verdict_cell(line, of_log[""])}</td>'
+        else:
+            cells = "".join(f"<td>{verdict_cell(line, of_log[log]) if log in of_log else ''}</td>" for log in logs)
+        rows.append(f"<tr><td>{line_cell(line, of_log)}</td>{cells}</tr>")
+    head = "".join(f'<th scope="col">{name}</th>' for name in columns)
+    notes = [f"{MARKS[NOT_TESTABLE]} A check of validity failed or was not made."]
+    notes += [f"{FIRST_RUNS} Of this project's first runs, which are being made anew."] * any(
+        map(of_first_regime, claims)
+    )
+    return (
+        '<div class="table-box" role="region" tabindex="0" aria-label="Table of all claims with their verdicts">'
+        f'<table class="table ledger"><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table></div>'
+        f"<p><small>{' '.join(notes)}</small></p>"
+    )
+
+
+def line_cell(line: Line, of_log: dict[str, list[Claim]]) -> str:
+    """The line's words, bold if they count, and below what is measured, in which chapters, and the paper's number."""
+    claims = [claim for of_one in of_log.values() for claim in of_one]
+    label = f'<a href="{PARTS[line.part]}.html#{line.anchor}">{escape(line.label)}</a>'
+    if any(claim.headline for claim in claims):
+        label = f"<strong>{label}</strong>"
+    chapters = dict.fromkeys(claim.chapter for claim in claims)
+    told = [escape(line.measure)] if line.measure else []
+    told.append(", ".join(f'<a href="{chapter}.html">{CHAPTERS.get(chapter, chapter)}</a>' for chapter in chapters))
+    published = {}
+    for log, of_one in of_log.items():
+        last = [claim.effects[-1] for claim in of_one] if line.measure else []
+        numbers = [(effect, effect.published) for effect in last if not math.isnan(effect.published)]
+        published.setdefault(published_dataset(log), numbers)
+    known = [f"{log} {between(numbers)}" for log, numbers in published.items() if numbers]
+    told += [f"the paper: {', '.join(known)}"] if known else []
+    return f"{label}<br><small>{'; '.join(told)}</small>"
+
+
+def verdict_cell(line: Line, claims: Sequence[Claim]) -> str:
+    """The verdict of the claims, marked where it is of the first runs, and the line's number: of one claim with half
+    its interval, of several the smallest and the largest."""
+    mark = FIRST_RUNS * any(claim.tested and of_first_regime(claim) for claim in claims)
+    last = [claim.effects[-1] for claim in claims if claim.tested] if line.measure else []
+    number = between([(effect, effect.mean) for effect in last])
+    if len(claims) == 1 and last:
+        number += f" ± {number_text(last[0], last[0].half_width(claims[0].confidence)).lstrip('+')}"
+    return badges(tally(claims)) + mark + (f" <small>{number}</small>" if number else "")
+
+
+def between(numbers: Sequence[tuple[Effect, float]]) -> str:
+    """The smallest and the largest value of effects, one if they are the same, "" if there is none."""
+    ends = [find(numbers, key=lambda number: number[1]) for find in (min, max)] if numbers else []
+    return " to ".join(dict.fromkeys(number_text(*end) for end in ends))
+
+
+def number_text(effect: Effect, value: float) -> str:
+    return gain_text(value) if "AUC" in effect.name else f"{value:.2f}"
+
+
+def part_html(part: str, dataset: str, profile: str, seeds: Sequence[int] | str | None, results_dir: str | Path) -> str:
+    """The details of a part of the ledger as HTML, on the log and those beside it."""
+    names = [name for line in SUMMARY if line.part == part for name in line.names.split()]
+    return details_html(part, ledger(logs_beside(dataset, results_dir), profile, seeds, results_dir, names))
+
+
+def details_html(part: str, claims: Sequence[Claim]) -> str:
+    """The claims of a part as HTML: under each line of the ledger its claims, of each the words, the rule, the verdict
+    on each log, all effects, and the commands that recompute it."""
+    sections = []
+    for line in SUMMARY:
+        same = {}
+        for claim in line.of(claims) if line.part == part else ():
+            same.setdefault((claim.name, claim.statement, claim.rule), []).append(claim)
+        if same:
+            told = "\n".join(map(claim_details, same.values()))
+            sections.append(f'<h2 id="{line.anchor}">{escape(line.label)}</h2>\n{told}')
+    return "\n".join(sections)
+
+
+def claim_details(claims: Sequence[Claim]) -> str:
+    """One claim, as it is judged on one log or several."""
+    first = claims[0]
+    verdicts, tables = [], []
     for claim, row in zip(claims, ledger_table(claims).to_dict("records"), strict=True):
-        shown = claims_table([claim]).iloc[-1]
         counts = ", ".join(f"{row[answer]} {answer}" for answer in ANSWERS)
-        said = f"{row['reason']}; {row['counts']}; {counts}" if row["reason"] else f"{row['counts']}; {counts}"
-        origin = "; ".join(filter(None, [claim.section, log_label(claim.dataset)]))
-        tested = claim.verdict != NOT_TESTED
-        rows.append(
-            {
-                "claim": f'<a href="{claim.chapter}.html">{escape(claim.statement)}</a>{small(origin)}',
-                "verdict": f"{badges(claim.verdict)}{small(said)}",
-                "ours": f"{shown['ours']} ({shown['interval']})" * tested + "-" * (not tested) + small(shown["effect"]),
-                "p": f"{row['p']}{small('sign flips ' + shown['sign-flip p'])}" if row["p"] != "-" else "-",
-                "paper": shown["paper"] + (small(f"seen: {shown['power']}") if shown["power"] != "-" else ""),
-            }
-        )
-    return html_table(pd.DataFrame(rows), escape=False)
+        p = f"p {row['p']}" if row["p"] != "-" else ""
+        told = [row["counts"], p, counts, row["reason"], "of this project's first runs" * of_first_regime(claim)]
+        log = f"{escape(log_label(claim.dataset))}, " * bool(claim.dataset)
+        place = f'<a href="{claim.chapter}.html">{escape(claim.section)}</a>'
+        verdicts.append(f"<li>{badges(claim.verdict)} {log}{place}{small('; '.join(filter(None, told)))}</li>")
+        effects = claims_table([claim]).drop(columns=["claim", "half width", "verdict"])
+        effects.insert(0, "log", claim.dataset or "-")
+        tables.append(effects)
+    effects = pd.concat(tables)
+    effects = effects.loc[:, (effects != "-").any() | effects.columns.isin(["ours", "holds"])]
+    commands = "\n".join(dict.fromkeys(claim.command for claim in claims))
+    return (
+        f'<div class="claim"><p><strong>{escape(first.statement)}</strong> <code>{first.name}</code></p>'
+        f'<p>{escape(first.rule)}</p><ul class="verdicts">{"".join(verdicts)}</ul>{html_table(effects)}'
+        f'<details><summary>Recompute</summary><pre tabindex="0">{escape(commands)}</pre></details></div>'
+    )
 
 
 def small(text: str) -> str:

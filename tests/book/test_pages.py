@@ -30,7 +30,8 @@ class Page(HTMLParser):
 
 def test_the_table_of_contents_has_every_page_once(html):
     parts = yaml.safe_load((BOOK_FOLDER / "_toc.yml").read_text())["parts"]
-    pages = [chapter["file"] for part in parts for chapter in part["chapters"]]
+    chapters = [chapter for part in parts for chapter in part["chapters"]]
+    pages = [page["file"] for chapter in chapters for page in (chapter, *chapter.get("sections", []))]
     assert sorted([*pages, "index"]) == sorted(
         path.stem for path in BOOK_FOLDER.iterdir() if path.suffix in (".md", ".ipynb")
     )

@@ -219,7 +219,7 @@ LEDGER = pd.DataFrame(
         ("the phenomenon", "learned embeddings collapse", "criteo_like", 5, 0, 0, "supported"),
         ("the phenomenon", "learned embeddings collapse", "avazu_like", 3, 2, 1, "mixed"),
         (
-            "why it happens",
+            "the cause",
             "in a toy experiment one field collapses another, whatever it is",
             "",
             1,

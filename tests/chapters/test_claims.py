@@ -11,21 +11,25 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from paper_code.chapters import claims as of_claims
 from paper_code.chapters.claims import Ledger, claims_table, ledger, ledger_table
 from paper_code.chapters.fig02_collapse import collapse_claims
 from paper_code.chapters.fig04_toy import toy_claim
 from paper_code.chapters.fig08_scalability import scalability_claims
+from paper_code.chapters.ledger_lines import SUMMARY
 from paper_code.chapters.ledger_page import (
-    SUMMARY,
     badges,
     claims_html,
+    details_html,
     ledger_html,
-    summary_html,
+    part_html,
     summary_table,
     summary_texts,
+    tally,
 )
 from paper_code.chapters.shared.rules import Claim, Effect, corrected, holm_factors, same_distance
 from paper_code.chapters.shared.tables import Runs
+from paper_code.models import MODEL_LABELS
 from paper_code.runs.config import DataConfig, RunConfig
 from paper_code.runs.experiments import PAPER_MODELS, run_configs
 from paper_code.runs.profiles import PROFILES
@@ -162,7 +166,7 @@ def test_the_ledger_counts_the_answers():
     claim = make_claim(*(Effect("x", [1, 2, 3], "above", bound) for bound in (-9, -8, 2, 19)))
     row = ledger_table([claim]).iloc[0]
     assert (row["yes"], row["undecided"], row["against"], row["verdict"]) == (2, 1, 1, "mixed")
-    assert "2 yes, 1 undecided, 1 against" in ledger_html([claim])
+    assert "2 yes, 1 undecided, 1 against" in claims_html([claim])
 
 
 def test_an_effect_that_equals_its_bound_does_not_hold():
@@ -492,44 +496,136 @@ def test_several_verdicts_have_a_badge_each():
     )
 
 
-def test_the_book_sums_up_every_claim_of_the_paper_once():
-    for claim in (claim for claim in ledger(("criteo_like", "avazu_like")) if claim.of_paper):
-        lines = [label for _, label, name in SUMMARY if claim.name.startswith(name)]
-        assert len(lines) == 1, claim.name
-    assert len({label for _, label, _ in SUMMARY}) == len(SUMMARY)
+def test_a_tally_counts_claims_by_verdict():
+    claims = [make_claim(effect) for effect in (FAILS, TWO_SEEDS, HOLDS, HOLDS)]
+    assert tally(claims) == "2 supported, 1 contradicted, 1 not tested"
+    assert tally(claims[:1]) == "contradicted"
+    assert tally([]) == "-"
 
 
-def test_the_summary_counts_effects_and_verdicts_by_data_set():
-    name = {"name": "figure-9a-x", "dataset": "criteo_like", "chapter": "fig09_analysis"}
-    both = make_claim(HOLDS, FAILS, **name)
-    other = make_claim(FAILS, **name | {"dataset": "avazu_like"})
-    asked_of_another = make_claim(HOLDS, **name | {"section": "not in the paper"})
+def test_every_claim_stands_in_one_line_of_the_ledger():
+    found = ledger(("criteo_like", "avazu_like"))
+    for claim in found:
+        assert len([line for line in SUMMARY if line.of([claim])]) == 1, claim.name
+    for line in SUMMARY:
+        assert line.of(found), line
+    for names in ([line.label for line in SUMMARY], [(line.part, line.anchor) for line in SUMMARY]):
+        assert len(set(names)) == len(names)
+
+
+def test_a_line_shows_a_number_where_the_last_effects_of_its_claims_are_alike():
+    claims = Ledger(["criteo_like"], seeds=[0], results_dir="nowhere").claims()
+    of_model = rf"({'|'.join(MODEL_LABELS.values())}) \S+, "
+    for line in (line for line in SUMMARY if line.measure):
+        assert len({re.sub(of_model, "", claim.effects[-1].name) for claim in line.of(claims)}) <= 1, line
+
+
+ON_CRITEO = {"name": "figure-9a-x", "dataset": "criteo_like", "chapter": "fig09_analysis"}
+ON_AVAZU = ON_CRITEO | {"dataset": "avazu_like"}
+
+
+@pytest.fixture
+def first_runs(monkeypatch):
+    """Of the first runs are those on criteo_like by which Figure 9 is judged."""
+    monkeypatch.setattr(of_claims, "OF_FIRST_REGIME", {("patterns", "criteo_like")})
+
+
+def test_the_summary_counts_effects_and_verdicts_of_the_papers_claims_by_data_set():
+    both, other = make_claim(HOLDS, FAILS, **ON_CRITEO), make_claim(FAILS, **ON_AVAZU)
+    asked_of_another = make_claim(HOLDS, **ON_CRITEO | {"section": "not in the paper"})
     table = summary_table([both, other, asked_of_another])
     assert table[["dataset", "yes", "undecided", "against", "verdict"]].to_numpy().tolist() == [
         ["criteo_like", 1, 0, 1, "mixed"],
         ["avazu_like", 0, 0, 1, "contradicted"],
     ]
     assert set(table["part"]) == {"the cure"}
-    label = table["label"][0]
-    texts = summary_texts([both, other, asked_of_another])
-    none = dict.fromkeys(
-        ["supported", "contradicted", "mixed", "inconclusive", "not_testable_here", "not_tested"], "none"
-    )
-    assert texts == {
+    assert summary_texts([both, other, asked_of_another]) == {
         "verdicts": "1 mixed, 1 contradicted",
-        **{"number_of_claims": "2", "number_of_headline_claims": "0", "number_of_other_claims": "1"},
-        **{"number_of_effects": "3", "number_yes": "1", "number_undecided": "0", "number_against": "2"},
-        **none,
-        "differing": f"{label} (1 mixed, 1 contradicted)",
+        **{"number_of_claims": "2", "number_of_other_claims": "1"},
     }
-    assert summary_texts([other])["contradicted"] == label
-    assert summary_texts([make_claim(HOLDS, **name)])["supported"] == label
-    gated = make_claim(HOLDS, failed="trained out: not run", **name)
-    assert summary_texts([gated])["not_testable_here"] == label
+    gated = make_claim(HOLDS, failed="trained out: not run", **ON_CRITEO)
     assert summary_table([gated])[["yes", "undecided", "against"]].to_numpy().tolist() == [[0, 0, 0]]
-    html_text = summary_html([both, other])
-    assert '<a href="fig09_analysis.html">' in html_text
-    assert html_text.count("<tr>") == 1
+
+
+def cells(text: str) -> list[list[str]]:
+    """The texts of a table's cells, row by row."""
+    rows = re.findall(r"<tr>(.*?)</tr>", text.replace("<br>", " "))
+    return [
+        [html.unescape(re.sub("<.*?>", "", cell)) for cell in re.findall(r"<t[dh].*?>(.*?)</t[dh]>", row)]
+        for row in rows
+    ]
+
+
+def test_a_line_of_the_ledger_has_its_verdict_and_its_number_on_each_log_and_leads_to_its_details(first_runs):
+    of_ours = make_claim(FAILS, **ON_AVAZU | {"name": "map-where", "chapter": "reach", "section": "not in the paper"})
+    text = ledger_html([make_claim(HOLDS, **ON_CRITEO), make_claim(FAILS, **ON_AVAZU), of_ours])
+    assert cells(text) == [
+        ["claim", "criteo_like synthetic", "avazu_like synthetic"],
+        ["The cure"],
+        [
+            "Multi embedding collapses less (9a) share of random, multi over single; Figure 9",
+            *("● supported† 5.00 ± 0.25", "✕ contradicted -5.00 ± 0.25"),
+        ],
+        ["Ours and newer models"],
+        ["The gain is where the collapse is rank correlation; when it helps", "", "✕ contradicted -5.00 ± 0.25"],
+    ]
+    for link in ("claims_cure.html#figure-9a", "fig09_analysis.html", "claims_ours.html#map-where", "reach.html"):
+        assert f'<a href="{link}">' in text
+
+
+def test_a_line_of_several_claims_has_their_verdicts_and_their_range_beside_the_papers(
+    first_runs,
+):
+    claims = [
+        make_claim(
+            Effect("test AUC, SE 10x minus base", [mean - 1e-5, mean, mean + 1e-5], "below", 0.0, published=published),
+            **ON_CRITEO | {"name": f"single-embedding-{number}", "headline": number == 0},
+        )
+        for number, (mean, published) in enumerate([(-0.002, 0.001), (0.0031, -0.0012), (-0.001, float("nan"))])
+    ]
+    (_, _, (label, cell)) = cells(ledger_html(claims))
+    assert label.endswith("the paper: Criteo -0.0012 to +0.0010")
+    assert cell == "● 2 supported ✕ 1 contradicted -0.0020 to +0.0031"
+    assert "<strong><a" in ledger_html(claims)
+    assert "<strong><a" not in ledger_html(claims[1:])
+
+
+def test_a_claim_that_needs_no_log_spans_all_and_one_that_was_not_tested_has_no_number(first_runs):
+    toy = make_claim(HOLDS, name="toy-collapse", chapter="fig04_toy")
+    of_first = make_claim(HOLDS, **ON_CRITEO)
+    text = ledger_html([toy, make_claim(TWO_SEEDS, **ON_CRITEO), make_claim(HOLDS, **ON_AVAZU)])
+    assert re.search(r'<td colspan="2">.*?supported', text)
+    assert ["● supported 5.00 ± 0.25"] in [row[1:] for row in cells(text)]
+    assert ["- not tested", "● supported 5.00 ± 0.25"] in [row[1:] for row in cells(text)]
+    assert "first runs" in ledger_html([toy, of_first])
+    assert "first runs" not in ledger_html([toy])
+
+
+def test_the_details_have_of_every_claim_of_a_part_its_rule_effects_and_commands():
+    claims = [
+        *(make_claim(HOLDS, FAILS, **ON_CRITEO), make_claim(FAILS, UNDECIDED, **ON_AVAZU)),
+        make_claim(HOLDS, name="toy-collapse", statement="another"),
+    ]
+    text = details_html("the cure", claims)
+    assert text.count("<table") == text.count('class="claim"') == 1
+    assert '<h2 id="figure-9a">' in text
+    for words in ("figure-9a-x", ">d</p>", "1 yes, 0 undecided, 1 against", "0 yes, 1 undecided, 1 against"):
+        assert words in text
+    for claim in claims[:2]:
+        assert badges(claim.verdict) in text
+        assert claim.command.replace("&", "&amp;") in text
+    assert [row[:2] for row in cells(re.sub(r"\n\s*", "", text))] == [
+        *(["criteo_like", "holds"], ["criteo_like", "fails"], ["avazu_like", "fails"], ["avazu_like", "undecided"])
+    ]
+    assert "another" not in text
+    assert "another" in details_html("the cause", claims)
+
+
+def test_the_details_of_a_part_are_those_of_the_whole_ledger(tmp_path):
+    whole = Ledger(["criteo_like", "avazu_like"], seeds=[0, 1, 2], results_dir=tmp_path).claims()
+    found = part_html("the phenomenon", "criteo_like", "laptop", [0, 1, 2], tmp_path)
+    assert found == details_html("the phenomenon", whole)
+    assert found.count('class="claim"') == 3 + len(PAPER_MODELS)
 
 
 # The ledger

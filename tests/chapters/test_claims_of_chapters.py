@@ -16,7 +16,6 @@ from paper_code.chapters.averages import average_claims, over_logs_claims
 from paper_code.chapters.fig03_interaction_collapse import law_claim, law_claims, randomly_projected_abundance
 from paper_code.chapters.fig05_regularized import curves_table
 from paper_code.chapters.fig08_scalability import scalability_claims
-from paper_code.chapters.ledger_page import tally
 from paper_code.chapters.regime import control_claims, learned_claims, parts_table
 from paper_code.chapters.shared.rules import Claim, Effect
 from paper_code.chapters.shared.tables import RESULT_COLUMNS, Runs, abundance_table, results_table
@@ -547,33 +546,6 @@ def test_the_published_averages_stand_beside_ours(dataset, published, chapter, d
 def make_claim(name: str, *means: float, seeds=3, dataset="criteo_like", section="Section 5.2") -> Claim:
     effects = tuple(Effect("x", [mean - 0.1, mean + 0.1, mean][:seeds], "above", 0.0) for mean in means)
     return Claim(name, section, "statement", "rule", effects, dataset)
-
-
-@pytest.mark.parametrize(
-    ("name", "dataset", "expected"),
-    [
-        ("", None, "3 supported, 1 mixed, 1 contradicted, 1 not tested"),
-        ("", "criteo_like", "2 supported, 1 mixed, 1 contradicted, 1 not tested"),
-        ("multi", "criteo_like", "1 supported, 1 contradicted, 1 not tested"),
-        ("multi-dnn", None, "2 supported"),
-        ("multi-dnn", "avazu_like", "supported"),
-        ("multi-nfwfm", None, "not tested"),
-        ("multi-gdcn", None, "-"),
-        ("dnn", None, "-"),
-    ],
-)
-def test_a_tally_counts_the_papers_claims_by_verdict(name, dataset, expected):
-    claims = [
-        make_claim("multi-ipnn", -5),
-        make_claim("multi-nfwfm", 5, seeds=2),
-        make_claim("multi-dnn", 5),
-        make_claim("multi-dnn", 5, dataset="avazu_like"),
-        make_claim("multi-gdcn", 5, section="as Section 5.2; not in the paper"),
-        make_claim("single-dnn", 5),
-        make_claim("single-ipnn", 5, -5),
-    ]
-    assert tally(claims, name, dataset) == expected
-    assert tally([], name, dataset) == "-"
 
 
 # Tables
