@@ -48,8 +48,8 @@ LARGEST, MULTI = "AUC, largest minus base", "AUC, multi minus single"
 IN_SHORT = {
     "the phenomenon": (
         ("Learned embeddings collapse", "embedding-collapse", "share of random"),
-        ("Single 10x is worse than the base: six models", "average-single", LARGEST),
-        ("DNN, xDeepFM, FinalMLP get worse at 10x", "average-drops", LARGEST),
+        ("Larger single is worse than the base: six models", "average-single", LARGEST),
+        ("Larger DNN, xDeepFM, FinalMLP get worse", "average-drops", LARGEST),
         ("Larger single embeddings gain too little: each", "single-embedding", LARGEST),
     ),
     "the cause": (
@@ -61,8 +61,7 @@ IN_SHORT = {
         ("Less collapse alone does not help (Finding 2)", "finding-2", "fall of validation AUC, DNN minus DCNv2"),
     ),
     "the cure": (
-        ("Multi beats single embedding at 4x: six models", "average-multi-4x", MULTI),
-        ("Multi beats single embedding at 10x: six models", "average-multi-10x", MULTI),
+        ("Multi beats single embedding: six models", "average-multi", MULTI),
         ("The averages over the logs, by 0.001", "logs-"),
         ("Multi beats single at every size: each model", "multi-embedding-better", f"{MULTI}, largest"),
         ("Multi embedding improves with size: each model", "multi-embedding-scales", "AUC, largest minus the next"),
