@@ -92,12 +92,14 @@ def disk(folder: Path, times: int, moments: random.Random) -> dict:
     try:
         records = place / "records"
         records.mkdir()
-        # root writes to what is kept for it as well
-        free = os.statvfs(place).f_bfree * os.statvfs(place).f_frsize
-        (place / "ballast").write_bytes(bytes(free - 24 * 1024))
+        ballast = place / "ballast"
+        with open(ballast, "wb", buffering=0) as file, suppress(OSError):
+            while file.write(bytes(4096)):
+                pass
+        os.truncate(ballast, ballast.stat().st_size - 24 * 1024)
         status, message = run(records)
         stopped = {"ended_early": int(status != 0), "stored_then": stored(records), "message": message * (status != 0)}
-        (place / "ballast").unlink()
+        ballast.unlink()
         run(records)
         return stopped | {"times": 1} | compared(records)
     finally:
@@ -260,7 +262,8 @@ def main() -> int:
         for name in options.trials.split(","):
             folder = Path(temporary) / name
             folder.mkdir()
-            rows.append({"trial": name} | TRIALS[name](folder, options.times, random.Random(options.seed)))
+            found = TRIALS[name](folder, options.times, random.Random(options.seed))
+            rows.append({"trial": name} | found | {"message": found["message"].replace(f"{folder}/", "")})
             print(rows[-1], flush=True)
     table = pd.DataFrame(rows)
     if options.csv:
