@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 TOOLS := _build/tools/bin
 
-.PHONY: book pdf archive release test notebooks bench harden lighthouse audit sbom croissant clean
+.PHONY: book pdf archive release test notebooks bench harden coverage lighthouse audit sbom croissant clean
 
 book:
 	@$(PYTHON) -m paper_code.book build
@@ -39,6 +39,17 @@ bench: .venv/installed
 harden: .venv/installed
 	$(BIN)/python -m tests.killing --kills 100 --csv figures/data/faults_killing.csv
 	$(BIN)/python -m tests.fuzz --number 100000 --seconds 3600 --csv figures/data/faults_fuzz.csv
+
+# What the unit tests run, by room: an hour. In one process, for pytest-xdist may end one that has not yet written down what
+# it ran. The tests of tests/book, which build the pages, look at them in a browser and train every notebook, are left out,
+# and so is the room that makes the pages.
+coverage: .venv/installed
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[hdf5,onnx]'
+	rm -rf _build/coverage && mkdir -p _build/coverage
+	$(BIN)/coverage run -m pytest --ignore tests/book
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage json --quiet -o _build/coverage/measured.json
+	$(BIN)/python -m tests.covered _build/coverage/measured.json --csv figures/data/coverage.csv
 
 # Lighthouse on every page, by npx and Chromium: some twenty minutes on an idle machine.
 lighthouse: book
