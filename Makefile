@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 TOOLS := _build/tools/bin
 
-.PHONY: book pdf archive release test notebooks bench bench-commands harden mutants lighthouse audit sbom croissant clean
+.PHONY: book pdf archive release test notebooks bench bench-commands harden coverage mutants lighthouse audit sbom croissant clean
 
 book:
 	@$(PYTHON) -m paper_code.book build
@@ -50,6 +50,17 @@ harden: .venv/installed
 mutants: .venv/installed _build/tools/installed
 	$(TOOLS)/pip install --quiet --disable-pip-version-check --target _build/tools/mutmut mutmut==3.8.1
 	PYTHONPATH=$(CURDIR)/_build/tools/mutmut $(BIN)/python -m tests.mutants --csv figures/data/mutants.csv
+
+# What the unit tests run, by room: an hour. In one process, for pytest-xdist may end one that has not yet written down what
+# it ran. The tests of tests/book, which build the pages, look at them in a browser and train every notebook, are left out,
+# and so is the room that makes the pages.
+coverage: .venv/installed
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[hdf5,onnx]'
+	rm -rf _build/coverage && mkdir -p _build/coverage
+	$(BIN)/coverage run -m pytest --ignore tests/book
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage json --quiet -o _build/coverage/measured.json
+	$(BIN)/python -m tests.covered _build/coverage/measured.json --csv figures/data/coverage.csv
 
 # Lighthouse on every page, by npx and Chromium: some twenty minutes on an idle machine.
 lighthouse: book

@@ -11,6 +11,7 @@ from pathlib import Path
 PROJECT = Path(__file__).parents[1]
 NOT_IMPORTED = {
     "axe-playwright-python": "its file axe.min.js is read",
+    "coverage": "a command",
     "dask": "its commands start a cluster",
     "ipykernel": "executes the notebooks",
     "jupyter-book": "a command",

@@ -1,4 +1,4 @@
-"""What was tried to break the package: what `tests/killing.py`, `tests/fuzz.py` and `tests/mutants.py` found, kept in
+"""What was tried to break the package: what `make harden`, `make coverage` and `make mutants` found, kept in
 `figures/data`."""
 
 import pandas as pd
@@ -100,3 +100,21 @@ def mutants_text() -> pd.DataFrame:
     shares = {name: table[name].map("{:.0%}".format) for name in ("share", "share_of_others")}
     names = {"share": "killed of all", "share_of_others": "killed of those not equivalent"}
     return table.assign(**shares).rename(columns=names)
+
+
+def coverage() -> pd.DataFrame:
+    """The counts of `make coverage`: a row per room with its statements, its branches, and how many tests run."""
+    return pd.read_csv(project_path("figures/data/coverage.csv"))
+
+
+def coverage_text() -> pd.DataFrame:
+    """`coverage` as text, with rows of sums: the core, which is all but the chapters, and all."""
+    table = coverage().set_index("room").drop(columns=["percent", "commit", "modified", "date"])
+    core = table.drop(index="chapters")
+    sums = {"core": core.sum(), "chapters": table.loc["chapters"], "all": table.sum()}
+    table = pd.concat([core, pd.DataFrame(sums).T])
+    text = {"room": table.index}
+    for what in ("statements", "branches"):
+        text[what] = [f"{number:,}" for number in table[what]]
+        text[f"{what} run"] = [f"{share:.1%}".replace("%", " %") for share in table[f"covered_{what}"] / table[what]]
+    return pd.DataFrame(text)

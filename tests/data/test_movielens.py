@@ -1,5 +1,6 @@
 """MovieLens-1M becomes the click log of its protocol, and a file that breaks its format is named."""
 
+import errno
 import re
 import zipfile
 
@@ -173,6 +174,25 @@ def test_an_archive_without_the_files_or_broken_is_named(tmp_path):
         prepare_movielens(archive, tmp_path / "log")
     with pytest.raises(FileNotFoundError, match=r"absent\.zip"):
         prepare_movielens(tmp_path / "absent.zip", tmp_path / "log")
+
+
+def test_an_archive_that_would_fill_the_memory_is_refused_before_it_is_unpacked(tmp_path, monkeypatch):
+    archive = pack(write(tmp_path / "ml-1m"), tmp_path / "ml-1m.zip")
+    monkeypatch.setattr(zipfile.ZipFile, "read", lambda *_: pytest.fail("unpacked"))
+    monkeypatch.setattr("paper_code.data.in_memory.LARGEST_MEMBER", 60)
+    with pytest.raises(ValueError, match=r"ratings\.dat has more than 60 bytes: unpack the archive first"):
+        prepare_movielens(archive, tmp_path / "log")
+
+
+def test_an_error_of_the_file_system_is_not_called_one_of_the_archive(tmp_path, monkeypatch):
+    archive = pack(write(tmp_path / "ml-1m"), tmp_path / "ml-1m.zip")
+
+    def fails(*_: object) -> bytes:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(zipfile.ZipFile, "read", fails)
+    with pytest.raises(OSError, match="Input/output error"):
+        prepare_movielens(archive, tmp_path / "log")
 
 
 def test_the_raw_files_are_not_replaced_by_the_log(tmp_path):
