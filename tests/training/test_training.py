@@ -496,6 +496,14 @@ def test_auto_is_the_gpu_where_there_is_one(monkeypatch):
     assert find_device("cuda:1") == torch.device("cuda:1")
 
 
+def test_a_device_that_is_not_named_is_found(log, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    config = TrainingConfig(batch_size=64, max_epochs=1)
+    found = fit(small_model(), log, SPLIT, config, seed=0)
+    assert found.test_auc == run(small_model(), log, max_epochs=1).test_auc
+    assert fitting.refitted_auc(small_model(), log, SPLIT, config, seed=0) == found.test_auc
+
+
 @pytest.mark.parametrize("name", ["gpu", "", "cuda:x", "cpu0", "Cuda"])
 def test_an_unknown_device_is_named(name):
     with pytest.raises(ValueError, match=re.escape(repr(name))):
