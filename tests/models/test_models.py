@@ -479,7 +479,7 @@ def test_without_its_interaction_fields_meet_in_the_mlp_alone(name, sets):
 
 
 def test_dnn_has_no_interaction_to_switch_off():
-    with pytest.raises(TypeError, match="no interaction besides its MLP"):
+    with pytest.raises(TypeError, match=r"^Concatenation has no interaction besides its MLP"):
         build_model("dnn", CARDINALITIES, K).switch_off_interaction()
 
 

@@ -441,7 +441,7 @@ def test_a_part_with_one_kind_of_label_is_named(log, part, label):
     labels[getattr(SPLIT, part)] = label
     model = small_model()
     before = copy.deepcopy(model)
-    with pytest.raises(ValueError, match=rf"{part} part .*\[{label}\], expected both 0 and 1"):
+    with pytest.raises(ValueError, match=rf"{part} part .*\[{label}\], expected both 0 and 1: the log is too small"):
         run(model, log_of(log.ids, labels, CARDINALITIES))
     assert equal_weights(model, before)
 
