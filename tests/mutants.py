@@ -26,7 +26,7 @@ import pandas as pd
 PROJECT = Path(__file__).parents[1]
 FOLDER = PROJECT / "_build" / "mutants"
 SURVIVED = Path(__file__).with_name("mutants_survived.csv")
-LINKED = ("paper_code", "tests", "book", "figures", "pyproject.toml", "README.md", "_config.yml")
+LINKED = (".github", "paper_code", "tests", "book", "figures", "pyproject.toml", "README.md", "_config.yml")
 MAKE = "from mutmut.__main__ import *; copy_src_dir(); copy_also_copy_files(); create_mutants(1)"
 RUN = "from mutmut.__main__ import cli; cli()"
 KEY = ["module", "function", "mutation"]

@@ -206,7 +206,12 @@ BROKEN = [
     ("shape", OtherSize, r"of embeddings \(6, 1, 4, 12\) the output is \(6, 1, 24\), expected \(6, 1, 12\)"),
     ("seed", WeightsOfItsOwnSeed, "parameter 'weight' differs by 0"),
     ("seed", DropoutInEvaluation, "the output in evaluation mode differs by"),
-    ("parameters", SetsInAList, r"either one set or 3 sets have no sets\.1\.bias, sets\.1\.weight, sets\.2\.bias"),
+    (
+        "parameters",
+        SetsInAList,
+        r"either one set or 3 sets have no sets\.1\.bias, sets\.1\.weight, sets\.2\.bias, sets\.2\.weight; expected "
+        "the same names with both, each with an axis for the sets, as SetLinear has",
+    ),
     (
         "parameters",
         OneLayerForAllSets,
@@ -244,6 +249,10 @@ def test_a_broken_interaction_is_told_which_rule_it_breaks(check, interaction, p
 
 def test_every_check_has_a_broken_interaction():
     assert {check for check, *_ in BROKEN} == CHECKS.keys()
+
+
+def test_of_a_large_output_rounding_is_no_joint_effect():
+    assert "two fields change" in check_model(WeightedSquare, factor=1e8).checks["switch_off"]
 
 
 def test_parameters_may_be_shared_if_that_is_meant():

@@ -417,6 +417,16 @@ def test_dropout_drops_that_share_and_keeps_the_mean(p):
     assert torch.equal(gradient, y)
 
 
+@pytest.mark.parametrize("p", [0.1, 0.5, 0.999])
+def test_of_all_values_that_16_bits_have_dropout_drops_the_share_p(p, monkeypatch):
+    def every_value(bits, *limits):
+        bits.view(torch.int16).copy_(torch.arange(-(2**15), 2**15))
+        return bits
+
+    monkeypatch.setattr(torch.Tensor, "random_", every_value)
+    assert (Dropout(p)(torch.ones(2**16)) == 0).sum() == round(p * 2**16)
+
+
 def test_dropout_drops_neighbours_independently():
     torch.manual_seed(0)
     dropped = (Dropout(0.5)(torch.ones(400_000)) == 0).float().reshape(-1, 8)
@@ -469,7 +479,7 @@ def test_without_its_interaction_fields_meet_in_the_mlp_alone(name, sets):
 
 
 def test_dnn_has_no_interaction_to_switch_off():
-    with pytest.raises(TypeError, match="no interaction besides its MLP"):
+    with pytest.raises(TypeError, match=r"^Concatenation has no interaction besides its MLP"):
         build_model("dnn", CARDINALITIES, K).switch_off_interaction()
 
 

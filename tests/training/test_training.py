@@ -441,7 +441,7 @@ def test_a_part_with_one_kind_of_label_is_named(log, part, label):
     labels[getattr(SPLIT, part)] = label
     model = small_model()
     before = copy.deepcopy(model)
-    with pytest.raises(ValueError, match=rf"{part} part .*\[{label}\], expected both 0 and 1"):
+    with pytest.raises(ValueError, match=rf"{part} part .*\[{label}\], expected both 0 and 1: the log is too small"):
         run(model, log_of(log.ids, labels, CARDINALITIES))
     assert equal_weights(model, before)
 
@@ -494,6 +494,14 @@ def test_auto_is_the_gpu_where_there_is_one(monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     assert find_device("auto").type == "cuda"
     assert find_device("cuda:1") == torch.device("cuda:1")
+
+
+def test_a_device_that_is_not_named_is_found(log, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    config = TrainingConfig(batch_size=64, max_epochs=1)
+    found = fit(small_model(), log, SPLIT, config, seed=0)
+    assert found.test_auc == run(small_model(), log, max_epochs=1).test_auc
+    assert fitting.refitted_auc(small_model(), log, SPLIT, config, seed=0) == found.test_auc
 
 
 @pytest.mark.parametrize("name", ["gpu", "", "cuda:x", "cpu0", "Cuda"])
