@@ -70,7 +70,10 @@ IN_SHORT = {
         ("Embedding sets learn different patterns (9c)", "figure-9c", "spread over sets minus over models"),
         ("Multi embedding with like patterns scales worse (9d)", "figure-9d", "AUC, free minus alike"),
         ("Embedding sets need interactions of their own", "own-interactions", "AUC, own minus shared"),
-        ("Linear multi embedding is single (Appendix B)", "linear-multi-embedding-is-single", "digits that agree"),
+        (
+            *("Linear multi embedding is single (Appendix B)", "linear-multi-embedding-is-single"),
+            "digits that agree through ReLU",
+        ),
     ),
     OURS: (
         ("The law is more than cardinality or chance", "interaction-collapse-ffm interaction-collapse-dcnv2"),
