@@ -137,9 +137,12 @@ class Chooser:
 
         def means(widths: Sequence[int]) -> pd.Series:
             records = self.records(width_variants(widths, batch_size, chosen_rate(batches[batch_size])))
-            return means_by(records, lambda c: (c["model"], c["options"]["hidden"][0])) if records else pd.Series()
+            return means_by(records, lambda c: (c["model"], c["options"]["hidden"][0]))
 
-        found = means([width for width in WIDTHS[:-1] if width >= 10 * self.fields])
+        wide = [width for width in WIDTHS[:-1] if width >= 10 * self.fields]
+        if not wide:
+            return means(WIDTHS[-1:])
+        found = means(wide)
         chosen = chosen_width(found)
         return found if ("dnn", 2 * chosen) in found.index else pd.concat([found, means([chosen])])
 
