@@ -274,6 +274,8 @@ class TestChart:
     @pytest.mark.parametrize("chart", ["table3_fig10"], indirect=True)
     def test_a_chosen_model_is_the_only_one_in_the_table(self, chart):
         rows = chart.locator(".table-box", has_text="published").first.locator("tbody tr")
+        chart.locator("select[name=model]").select_option("all models")
+        chart.wait_for_selector("tr.left-out", state="detached")
         before = rows.filter(visible=True).all_inner_texts()
         chart.locator("select[name=model]").select_option("DCNv2")
         chart.wait_for_selector("tr.left-out", state="attached")
