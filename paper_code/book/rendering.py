@@ -49,6 +49,7 @@ def setup(app: Sphinx) -> dict:
     app.connect("html-page-context", mend_lists)
     app.connect("html-page-context", describe)
     app.connect("html-page-context", flatten_buttons, priority=900)
+    app.connect("html-page-context", name_folds, priority=900)
     app.add_html_math_renderer("mathml", (write_inline_equation, None), (write_equation, None))
     app.connect("html-page-context", drop_thebe, priority=900)
     app.connect("build-finished", add_files, priority=900)  # after the theme has written its colours of code
@@ -177,6 +178,14 @@ def flatten_buttons(app: Sphinx, page: str, template: str, context: dict, doctre
     """Put the buttons for download beside the others: a menu of them would need Bootstrap's script."""
     buttons = [button for entry in context.get("header_buttons", []) for button in entry.get("buttons", [entry])]
     context["header_buttons"] = [button | {"text": None, "classes": "pst-navbar-icon"} for button in buttons]
+
+
+def name_folds(app: Sphinx, page: str, template: str, context: dict, doctree) -> None:
+    """Give a name to what unfolds a part of the table of contents: the theme's arrow has none."""
+    contents, named = context["generate_toctree_html"], '<summary aria-label="pages below">'
+    context["generate_toctree_html"] = lambda *args, **options: str(contents(*args, **options)).replace(
+        "<summary>", named
+    )
 
 
 TO_MATHML = LatexToMathML(fancy_error=False)

@@ -21,6 +21,7 @@ from paper_code.book.rendering import (
     licences,
     mathml,
     mend_lists,
+    name_folds,
     read_users_of_values,
     rendered_by,
     write_all_if_names_changed,
@@ -133,6 +134,13 @@ def test_buttons_of_a_menu_stand_beside_the_others():
     }
     flatten_buttons(None, "page", "page.html", context, None)
     assert [button["label"] for button in context["header_buttons"]] == ["source", "pdf", "all"]
+
+
+def test_what_unfolds_the_table_of_contents_has_a_name():
+    context = {"generate_toctree_html": lambda kind, depth: f"<details><summary>{kind} {depth}</summary></details>"}
+    name_folds(None, "page", "page.html", context, None)
+    text = context["generate_toctree_html"]("sidebar", depth=2)
+    assert text == '<details><summary aria-label="pages below">sidebar 2</summary></details>'
 
 
 def test_an_equation_is_mathml():
