@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from paper_code import __main__, cli
+from paper_code.chapters.shared.rules import Claim, Effect
 from paper_code.commands import diagnose, prepare
 from paper_code.data import ClickLog
 from paper_code.data.click_log import Field
@@ -570,6 +571,32 @@ sys.exit(cli.main({arguments}))"""
         running.stdout.close()
         assert running.stderr.read() == b""
     assert running.returncode == 0
+
+
+def test_claims_are_shown_in_lines_with_their_effects_or_as_json(command, tmp_path, monkeypatch):
+    effects = (Effect("test AUC, a", [0.1, 0.2, 0.3], "above", 0.0), Effect("ratio", [1.0, 2.0, 3.0], "below", 2.0))
+    claims = [
+        Claim("one", "Section 5", "It grows.", "The interval.", effects, "criteo_like", "fig02", checks=("live",)),
+        Claim("two", "Section 6", "It is.", "Another.", effects[:1], other_sign=True),
+    ]
+    asked = []
+    monkeypatch.setattr("paper_code.chapters.claims.ledger", lambda *arguments: asked.append(arguments) or claims)
+    options = ["--dataset", "mine", "--seeds", "0,1", "--results-dir", tmp_path]
+    status, table, _ = command("claims", *options)
+    assert (status, asked) == (0, [(["mine"], "laptop", "0,1", tmp_path)])
+    assert [line.split()[0] for line in table.splitlines()] == ["claim", "one", "two"]
+    _, text, _ = command("claims", "--effects")
+    for claim in claims:
+        assert f"{claim.statement}\n  Rule: {claim.rule}\n  Verdict: {claim.verdict}" in text
+    assert "Checks: live" in text
+    assert "Checks: none" in text
+    assert text.count("test AUC, a") == 2
+    rows = json.loads(command("claims", "--json")[1])
+    assert [row["rule"] for row in rows] == ["The interval.", "Another."]
+    assert [[effect["effect"] for effect in row["effects"]] for row in rows] == [
+        ["test AUC, a", "ratio"],
+        ["test AUC, a"],
+    ]
 
 
 def test_a_pipe_that_breaks_elsewhere_is_an_error(refused, places, monkeypatch):

@@ -182,6 +182,35 @@ def test_onnx(onnx, tmp_path):
         assert_measured(table, expected[table.name])
 
 
+def test_onnx_of_other_types_and_integers_with_what_does_not_fit(onnx, tmp_path):
+    """A list of bits of bfloat16 is read; numbers of four bits are named; integers are no table without a scale."""
+    integers, scale, _, numbers = quantised(1)
+    of_bits = torch.from_numpy(MATRIX).bfloat16()
+    bits = onnx.TensorProto(name="bits_emb", data_type=onnx.TensorProto.BFLOAT16, dims=MATRIX.shape)
+    bits.int32_data.extend(of_bits.view(torch.uint16).flatten().tolist())
+    whole = onnx.numpy_helper.from_array
+    tensors = [
+        bits,
+        onnx.TensorProto(name="four", data_type=onnx.TensorProto.INT4, dims=[2], raw_data=b"\0"),
+        *(whole(integers, name) for name in ("fits_emb", "misfit_emb", "input_emb")),
+        whole(integers[0], "one_axis"),
+        whole(scale[:, 0], "s"),
+        whole(scale[:-1, 0], "short"),
+    ]
+    nodes = [
+        onnx.helper.make_node("DequantizeLinear", inputs, [f"y{number}"], axis=0)
+        for number, inputs in enumerate(
+            [["fits_emb", "s"], ["misfit_emb", "short"], ["input_emb", "of_the_user"], ["one_axis", "s"]]
+        )
+    ]
+    onnx.save(model_of(onnx, tensors, nodes), tmp_path / "a.onnx")
+    report = diagnose(tmp_path / "a.onnx")
+    assert [table.name for table in report.tables] == ["bits_emb", "fits_emb"]
+    assert_measured(report.tables[0], of_bits.float().numpy())
+    assert_measured(report.tables[1], numbers + 3 * scale)
+    assert {it.name: it.reason for it in report.not_looked_into} == {"four": "numbers of the type 22 of ONNX"}
+
+
 def test_onnx_with_numbers_in_another_file(onnx, tmp_path):
     model = model_of(onnx, [onnx.numpy_helper.from_array(MATRIX, "a_emb")])
     onnx.save_model(model, tmp_path / "a.onnx", save_as_external_data=True, location="a.data", size_threshold=0)

@@ -8,6 +8,7 @@ import pytest
 from paper_code.models import model_options
 from paper_code.runs import choices
 from paper_code.runs.choices import Chooser, chosen_batch, chosen_rate, chosen_width, further_rates
+from paper_code.runs.experiments import PAPER_MODELS
 from paper_code.runs.store import RunStore
 
 
@@ -70,6 +71,46 @@ def test_rates_are_tried_until_no_choice_is_at_an_edge(tmp_path, monkeypatch):
     assert min(dcnv2.index) == 5e-4
     assert chosen_rate(dcnv2) == 1e-3
     assert set(trained) == {("dnn", rate) for rate in dnn.index} | {("dcnv2", rate) for rate in dcnv2.index}
+
+
+def test_sizes_are_chosen_first_and_with_them_the_rates_of_every_model_and_kind(tmp_path, monkeypatch, capsys):
+    """A batch of 512 is as good as one of 256, and a width of 400 is needed; every kind has a best rate of its own."""
+    best = {"base": 1e-3, "single": 2e-3, "multi": 4e-3}
+    asked = []
+
+    def rates(self, kinds):
+        asked.extend(kinds)
+        return [means({rate: 0.75 - abs(rate - best[kind]) for rate in (1e-3, 2e-3, 4e-3)}) for _, kind, *_ in kinds]
+
+    monkeypatch.setattr(Chooser, "batch", lambda _: means({(256, 2e-3): 0.75, (512, 2e-3): 0.75, (1024, 2e-3): 0.7}))
+    monkeypatch.setattr(
+        Chooser,
+        "width",
+        lambda *_: means({("dnn", 256): 0.7, ("dnn", 512): 0.8, ("dcnv2", 256): 0.7, ("dcnv2", 512): 0.7}),
+    )
+    monkeypatch.setattr(Chooser, "rates", rates)
+    regime = Chooser("criteo_like", RunStore(tmp_path)).regime()
+    assert (regime.batch_size, regime.hidden) == (512, 400)
+    assert {of_kind[2:] for of_kind in asked} == {(512, 400)}
+    assert regime.rates == dict.fromkeys(PAPER_MODELS, (1e-3, 2e-3, 4e-3)) | {"ffm": (1e-3,) * 3}
+    assert regime.learning_rate("dcnv2", 4, 1) == 2e-3
+    assert "criteo_like dcnv2 multi" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("distance", "projected", "tried"), [(1.0, 0.0, 5), (1e-6, 1e6, 1), (1e-6, 0.0, 5)])
+def test_weights_are_tried_until_one_applies_the_penalty(tmp_path, monkeypatch, distance, projected, tried):
+    """It applies if the distance to a unitary falls, and if the projected abundance is high."""
+
+    def records(self, variants):
+        (variant,) = variants
+        at = {"distance_to_unitary": 2.0 * (distance if variant.regularizer else 1), "projected_abundance": projected}
+        return [SimpleNamespace(moments={"best": at})] * 3
+
+    monkeypatch.setattr(Chooser, "records", records)
+    table = Chooser("criteo_like", RunStore(tmp_path)).unitary(4)
+    assert table["weight"].tolist() == list(choices.UNITARY_WEIGHTS[:tried])
+    assert table["distance"].tolist() == [distance] * tried
+    assert table["projected"].tolist() == [projected] * tried
 
 
 def test_means_of_runs_by_several_values_can_be_asked_by_each():
