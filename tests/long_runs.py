@@ -120,7 +120,7 @@ def memory_limit(limit: int) -> Iterator[tuple[str, ...]]:
 
 
 def memory(folder: Path, times: int, moments: random.Random) -> dict:
-    """Too little for both processes: the limits, four at most, are shares of what an undisturbed sweep holds, from a half
+    """Too little for both processes: limits, four at most, are shares of what an undisturbed sweep holds, from a half
     to all."""
     times = min(times, 4)
     whole, most = Sweep(folder / "measured"), 0
