@@ -108,7 +108,6 @@ MEASURED = [
     "faults_killing",
     "faults_fuzz",
     "faults_long",
-    "mutants",
     "likeness",
     "likeness_fields",
     "verification_other_instructions",
