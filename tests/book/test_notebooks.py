@@ -105,6 +105,7 @@ MEASURED = [
     "benchmark_epoch",
     "faults_killing",
     "faults_fuzz",
+    "coverage",
     "likeness",
     "likeness_fields",
     "verification_other_instructions",
