@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
 
@@ -34,7 +34,7 @@ from paper_code.data import SYNTHETIC_LOGS
 from paper_code.runs.computed import toy_results
 from paper_code.runs.experiments import BOOK, EXPERIMENTS, OF_FIRST_REGIME, OF_GENERATORS, PAPER_MODELS, sizes_of
 from paper_code.runs.profiles import PROFILES, RESULTS_FOLDER, find, project_path, toy_seeds
-from paper_code.runs.reading import choice_records, stored_records, trials
+from paper_code.runs.reading import choice_records, is_published, stored_records, trials
 from paper_code.runs.record import RunRecord
 
 
@@ -104,6 +104,10 @@ def of_first_regime(claim: Claim) -> bool:
     return any((experiment, claim.dataset) in OF_FIRST_REGIME for experiment in experiments)
 
 
+OF_FIRST_RUNS = "of this project's first runs"
+"""Why a claim on them is not testable."""
+
+
 class Ledger:
     """What the claims and the checks of some logs are computed from: the records that are there.
 
@@ -152,7 +156,10 @@ class Ledger:
         return [self.found[name, dataset] for name in chosen]
 
     def gated(self, claim: Claim) -> Claim:
-        """By the checks of its log, or if it is over the logs of all that it is over."""
+        """By the checks of its log, or if it is over the logs of all that it is over. These are made in the regime: no
+        claim on runs of the first is testable."""
+        if self.profile == "laptop" and is_published(self.results_dir) and of_first_regime(claim):
+            return replace(claim, failed=OF_FIRST_RUNS)
         names = (*claim.checks, LIVE) if claim.averaged else claim.checks
         over = [
             dataset for dataset in self.datasets if dataset in HEADLINE_LOGS and self.runs("tables", dataset).records

@@ -170,9 +170,9 @@ def claim_details(claims: Sequence[Claim]) -> str:
     first = claims[0]
     verdicts, tables = [], []
     for claim, row in zip(claims, ledger_table(claims).to_dict("records"), strict=True):
-        counts = ", ".join(f"{row[answer]} {answer}" for answer in ANSWERS)
+        counts = "" if claim.failed else ", ".join(f"{row[answer]} {answer}" for answer in ANSWERS)
         p = f"p {row['p']}" if row["p"] != "-" else ""
-        told = [row["counts"], p, counts, row["reason"], "of this project's first runs" * of_first_regime(claim)]
+        told = [row["counts"], p, counts, row["reason"]]
         log = f"{escape(log_label(claim.dataset))}, " * bool(claim.dataset)
         place = f'<a href="{claim.chapter}.html">{escape(claim.section)}</a>'
         verdicts.append(f"<li>{badges(claim.verdict)} {log}{place}{small('; '.join(filter(None, told)))}</li>")
@@ -220,7 +220,7 @@ def in_short(claims: Sequence[Claim]) -> str:
     for claim in [claim for claim in claims if claim.tested] or claims:
         shown = claims_table([claim]).iloc[-1]
         found = [f"{shown['effect']}: {shown['ours']} ({shown['interval']})"] * claim.tested
-        found += [claim.reason] * bool(claim.reason) + ["of this project's first runs"] * of_first_regime(claim)
+        found += [claim.reason] * bool(claim.reason)
         log = f" <small>({escape(log_label(claim.dataset))})</small>" if claim.dataset else ""
         rows.append(
             f"<li>{badges(claim.verdict)} {escape(claim.statement)}{log}{small('; '.join(found)) * bool(found)}</li>"

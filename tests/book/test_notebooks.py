@@ -108,6 +108,7 @@ MEASURED = [
     "faults_killing",
     "faults_fuzz",
     "faults_long",
+    "coverage",
     "likeness",
     "likeness_fields",
     "verification_other_instructions",

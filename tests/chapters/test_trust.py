@@ -1,10 +1,13 @@
 """The counts on the page "What we tried to break"."""
 
 import pandas as pd
+import pytest
 
 from paper_code.chapters import trust
 from paper_code.chapters.trust import (
     MUTATED,
+    coverage,
+    coverage_text,
     fuzz,
     fuzz_text,
     killing,
@@ -16,6 +19,7 @@ from tests import fuzz as fuzz_run
 from tests import killing as killing_run
 from tests import long_runs
 from tests import mutants as mutants_run
+from tests.covered import by_room
 
 
 def test_the_fuzz_run_was_as_large_as_promised_and_found_nothing():
@@ -85,3 +89,53 @@ def test_a_reason_belongs_to_its_mutant_and_says_whether_it_is_equivalent():
     table = mutants_run.with_reasons(found, reasons)
     assert table["outcome"].tolist() == ["equivalent", "survived", "killed", "survived"]
     assert table["reason"].tolist() == ["one", "two", "", ""]
+
+
+MEASURED = {
+    "files": {
+        path: {
+            "summary": {
+                "num_statements": statements,
+                "covered_lines": run,
+                "num_branches": branches,
+                "covered_branches": taken,
+            }
+        }
+        for path, statements, run, branches, taken in [
+            ("paper_code/data/rows.py", 50, 50, 20, 19),
+            ("paper_code/data/__init__.py", 50, 40, 0, 0),
+            ("paper_code/spectra.py", 100, 90, 10, 9),
+            ("paper_code/cli.py", 0, 0, 0, 0),
+            ("paper_code/chapters/shared/rules.py", 1_000, 1_000, 30, 15),
+        ]
+    }
+}
+
+
+def test_statements_and_branches_are_counted_by_room():
+    table = by_room(MEASURED)
+    assert table.drop(columns="percent").to_numpy().tolist() == [
+        ["chapters", 1_000, 1_000, 30, 15],
+        ["data", 100, 90, 20, 19],
+        ["single modules", 100, 90, 10, 9],
+    ]
+    assert table["percent"].tolist() == pytest.approx([100 * 1_015 / 1_030, 100 * 109 / 120, 90], abs=0.005)
+
+
+def test_the_core_is_all_but_the_chapters(monkeypatch):
+    table = by_room(MEASURED).assign(commit="a", modified=False, date="2026-01-01")
+    monkeypatch.setattr(trust, "coverage", lambda: table)
+    assert coverage_text().to_numpy().tolist() == [
+        ["data", "100", "90.0 %", "20", "95.0 %"],
+        ["single modules", "100", "90.0 %", "10", "90.0 %"],
+        ["core", "200", "90.0 %", "30", "93.3 %"],
+        ["chapters", "1,000", "100.0 %", "30", "50.0 %"],
+        ["all", "1,200", "98.3 %", "60", "71.7 %"],
+    ]
+
+
+def test_nineteen_of_twenty_branches_of_the_core_are_run_by_a_test():
+    table = coverage()
+    core = table[table["room"] != "chapters"]
+    assert core["covered_branches"].sum() >= 0.95 * core["branches"].sum()
+    assert core["covered_statements"].sum() >= 0.95 * core["statements"].sum()
