@@ -31,7 +31,7 @@ from paper_code.chapters.shared.rules import Claim, Effect, corrected, holm_fact
 from paper_code.chapters.shared.tables import Runs
 from paper_code.models import MODEL_LABELS
 from paper_code.runs.config import DataConfig, RunConfig
-from paper_code.runs.experiments import PAPER_MODELS, run_configs
+from paper_code.runs.experiments import PAPER_MODELS, run_configs, sizes_of
 from paper_code.runs.profiles import PROFILES
 from paper_code.runs.reading import stored_records
 from paper_code.runs.record import RunRecord
@@ -39,7 +39,7 @@ from paper_code.runs.store import RunStore
 from paper_code.spectra import random_spectrum
 from paper_code.toy import ToyResult
 
-SCALES, SCALES_OF_LAPTOP = (1, 2, 10), PROFILES["laptop"].scales
+SCALES, SCALES_OF_LAPTOP = (1, 2, 10), sizes_of(PROFILES["laptop"], "criteo_like")
 CARDINALITIES = (4, 40, 300)
 
 
@@ -806,7 +806,7 @@ def test_without_records_every_claim_on_records_is_there_and_not_tested(tmp_path
     for model in PAPER_MODELS:
         for name in ("single-embedding", "multi-embedding-better", "multi-embedding-scales"):
             assert {(f"{name}-{model}", dataset) for dataset in ("criteo_like", "avazu_like")} <= set(keys)
-    assert {effect.name for claim in claims for effect in claim.effects if "10x" in effect.name}
+    assert {effect.name for claim in claims for effect in claim.effects if "4x" in effect.name}
     assert ledger_table(claims)["verdict"].tolist() == [claim.verdict for claim in claims]
     assert "not tested" in claims_html(claims)
 
@@ -855,6 +855,7 @@ def test_no_committed_verdict_depends_on_the_numbers_of_the_seeds_or_on_the_leve
     """Of no claim and of no check of the log that stands for Criteo."""
     usual, changed = Ledger(["criteo_like"]), Ledger(["criteo_like"])
     records = usual.records
+    monkeypatch.setattr(of_claims, "of_first_regime", lambda claim: False)
     monkeypatch.setattr(changed, "records", lambda *asked: list(map(with_other_seeds_and_lower_auc, records(*asked))))
     of_usual, of_changed = ([(c.name, c.verdict) for c in book.claims()] for book in (usual, changed))
     assert of_changed == of_usual
@@ -886,7 +887,14 @@ def test_every_claim_on_auc_and_on_interactions_is_gated():
 
 
 def test_at_most_six_claims_of_a_log_count():
-    names = ["embedding-collapse", "law", "average-single", "average-drops", "average-multi-4x", "average-multi-10x"]
+    names = ["embedding-collapse", "law", "average-single", "average-drops", "average-multi-4x"]
     for dataset in ("criteo_like", "avazu_like"):
         claims = Ledger([dataset], seeds=[0], results_dir="nowhere").claims()
         assert [claim.name for claim in claims if claim.headline] == names
+
+
+def test_a_claim_on_runs_of_the_first_regime_is_not_testable_and_says_so():
+    """Its checks are of the regime, and its runs are not."""
+    (claim,) = Ledger(["criteo_like"]).claims("own-interactions")
+    assert claim.tested
+    assert (claim.verdict, claim.reason) == ("not testable here", "of this project's first runs")
