@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 
 import joblib
 import torch
-from joblib.externals.loky import get_reusable_executor
+from joblib.externals.loky import get_reusable_executor, process_executor
 from tqdm import tqdm
 
 from paper_code.runs.config import DATA_FOLDER, PROJECT_FOLDER, RunConfig
@@ -199,7 +199,9 @@ class Processes:
 
 def end_with(sweep: int) -> None:
     """From now on this process ends when the one with that process id has, be it killed: nobody would take the record
-    of its run."""
+    of its run. It ends for nothing else: loky would take the logs that it keeps for a leak of memory and end it between
+    two runs, with a warning that hangs the sweep where warnings are errors."""
+    process_executor._USE_PSUTIL = False
 
     def watch() -> None:
         while os.getppid() == sweep:
