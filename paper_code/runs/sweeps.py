@@ -198,9 +198,8 @@ class Processes:
 
 
 def end_with(sweep: int) -> None:
-    """From now on this process ends when the one with that process id has, be it killed: nobody would take the record
-    of its run. It ends for nothing else: loky would take the logs that it keeps for a leak of memory and end it between
-    two runs, with a warning that hangs the sweep where warnings are errors."""
+    """From now on this process ends when the one with that process id has, be it killed: nobody would take its record.
+    Not before: loky would take the logs that it keeps for a leak, and the warning, where it is an error, hang the sweep."""
     process_executor._USE_PSUTIL = False
 
     def watch() -> None:
@@ -360,10 +359,9 @@ def sweep(
 ) -> int:
     """Train the runs that the store lacks, in parallel processes of one thread each, and store each as it ends.
 
-    jobs: how many at once; None: one per core, or one per GPU, see `places`; one alone is trained in
-    this process. cluster: address of a Dask scheduler, whose workers then train the runs, one at a time each, see
-    `Cluster`; this process alone reads and writes the store. A progress bar shows if there is
-    anything to train.
+    jobs: how many at once; None: one per core, or one per GPU, see `places`; one alone is trained in this process.
+    cluster: address of a Dask scheduler, whose workers then train the runs, one at a time each, see `Cluster`; this
+    process alone reads and writes the store. A progress bar shows if there is anything to train.
     A run that another sweep on the same store is training is left to it, and waited for at the end; if it leaves no
     record, the run is trained here.
     Returns how many were trained here. Raises RuntimeError at the end if runs failed; the others are stored. Raises
