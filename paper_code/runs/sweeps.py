@@ -199,7 +199,7 @@ class Processes:
 
 def end_with(sweep: int) -> None:
     """From now on this process ends when the one with that process id has, be it killed: nobody would take its record.
-    Not before: loky would take the logs that it keeps for a leak, and the warning, where it is an error, hang the sweep."""
+    Not before: loky would take the logs that it keeps for a leak, with a warning that, as an error, hangs the sweep."""
     process_executor._USE_PSUTIL = False
 
     def watch() -> None:
