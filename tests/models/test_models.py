@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from paper_code.models import MODELS, base_embedding_size, build_model, model_options
+from paper_code.models import MODELS, base_embedding_size, build_model, model_options, number_of_parameters
 from paper_code.models.layers import Dropout, HiddenBlock, mix_tokens
 from paper_code.runs.measurement import measure, sub_embedding_information_abundance
 from paper_code.spectra import information_abundance
@@ -72,6 +72,16 @@ def test_parameter_counts_at_the_papers_sizes(name, scale, sets):
         model = build_model(name, PAPER_CARDINALITIES, size, sets)
     expected = sum(PAPER_CARDINALITIES) * size * sets + parameters_besides_embeddings(name, 39, size, sets)
     assert sum(p.numel() for p in model.parameters()) == expected
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_parameters_are_counted_apart_for_the_embeddings_and_all_else(name):
+    sets = 2 if name in MULTI else 1
+    model = small_model(name, sets)
+    options = {"hidden": HIDDEN} if name in MULTI else {}
+    of_embeddings = sum(CARDINALITIES) * K * sets
+    of_all = sum(parameter.numel() for parameter in model.parameters())
+    assert number_of_parameters(name, CARDINALITIES, K, sets, **options) == (of_embeddings, of_all - of_embeddings)
 
 
 def test_base_sizes_are_the_papers():
