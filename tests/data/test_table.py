@@ -2,6 +2,7 @@
 
 import csv
 import errno
+import functools
 import gzip
 import io
 import math
@@ -109,32 +110,36 @@ def test_the_real_rows_of_both_layouts(real_data, tmp_path):
 
 # How a table is written does not matter
 
-FRAME = pl.DataFrame(
-    {
-        "click": [0, 1, 0, 1] * 10,
-        "price": [1.0, 2.5, None, 7.0, 7.9, 1e3, -3.2, 0.0] * 5,
-        "site": ["a, b", None, 'say "x"', "a", "ü"] * 8,
-        "hour": [3, None, 14, 3, 15] * 8,
-    }
-)
+
+@functools.cache
+def frame() -> pl.DataFrame:
+    return pl.DataFrame(
+        {
+            "click": [0, 1, 0, 1] * 10,
+            "price": [1.0, 2.5, None, 7.0, 7.9, 1e3, -3.2, 0.0] * 5,
+            "site": ["a, b", None, 'say "x"', "a", "ü"] * 8,
+            "hour": [3, None, 14, 3, 15] * 8,
+        }
+    )
 
 
 def as_csv(**options) -> bytes:
-    return FRAME.write_csv(**options).encode()
+    return frame().write_csv(**options).encode()
 
 
+# Made when they are asked for: the threads of polars, which the first would start, do not outlive the fork of a mutant.
 FORMS = {
-    "quoted.csv": as_csv(quote_style="always"),
-    "tabs.tsv": as_csv(separator="\t"),
-    "semicolons.csv": as_csv(separator=";"),
-    "bars.txt": as_csv(separator="|"),
-    "windows.csv": as_csv(line_terminator="\r\n"),
-    "byte_order_mark.csv": b"\xef\xbb\xbf" + as_csv(),
-    "no_last_line_end.csv": as_csv().rstrip(b"\n"),
-    "blank_lines.csv": as_csv() + b"\n\n",
-    "compressed": gzip.compress(as_csv()),
-    "float_label.csv": as_csv().replace(b"\n0,", b"\n0.0,").replace(b"\n1,", b"\n1.0,"),
-    "other_order.csv": FRAME.select("hour", "click", "site", "price").write_csv().encode(),
+    "quoted.csv": lambda: as_csv(quote_style="always"),
+    "tabs.tsv": lambda: as_csv(separator="\t"),
+    "semicolons.csv": lambda: as_csv(separator=";"),
+    "bars.txt": lambda: as_csv(separator="|"),
+    "windows.csv": lambda: as_csv(line_terminator="\r\n"),
+    "byte_order_mark.csv": lambda: b"\xef\xbb\xbf" + as_csv(),
+    "no_last_line_end.csv": lambda: as_csv().rstrip(b"\n"),
+    "blank_lines.csv": lambda: as_csv() + b"\n\n",
+    "compressed": lambda: gzip.compress(as_csv()),
+    "float_label.csv": lambda: as_csv().replace(b"\n0,", b"\n0.0,").replace(b"\n1,", b"\n1.0,"),
+    "other_order.csv": lambda: frame().select("hour", "click", "site", "price").write_csv().encode(),
 }
 
 
@@ -144,15 +149,15 @@ def test_every_form_gives_the_same_log(tmp_path, form):
     expected = prepare_table(tmp_path / "plain.csv", tmp_path / "log", label="click", numeric=["price"], threshold=2)
     ids = {field.name: column for field, column in zip(expected.fields, expected.ids.T, strict=True)}
     if "parquet" in form:
-        frame = FRAME.with_columns(pl.col("click").cast(pl.Boolean)) if "boolean" in form else FRAME
-        frame.write_parquet(tmp_path / form)
+        kind = pl.Boolean if "boolean" in form else pl.Int64
+        frame().with_columns(pl.col("click").cast(kind)).write_parquet(tmp_path / form)
     else:
-        (tmp_path / form).write_bytes(FORMS[form])
+        (tmp_path / form).write_bytes(FORMS[form]())
     log = prepare_table(tmp_path / form, tmp_path / "log", label="click", numeric=["price"], threshold=2)
     assert {field.name for field in log.fields} == {"price", "site", "hour"}
     for field, column in zip(log.fields, log.ids.T, strict=True):
         np.testing.assert_array_equal(column, ids[field.name])
-    np.testing.assert_array_equal(log.labels, FRAME["click"].to_numpy())
+    np.testing.assert_array_equal(log.labels, frame()["click"].to_numpy())
 
 
 # A reader of one value at a time
