@@ -106,6 +106,12 @@ def test_a_tampered_record_is_named_and_the_exit_status_is_1(verify, store, part
     assert not report["holds"]
 
 
+def test_a_measure_that_was_not_taken_when_a_record_was_stored_makes_no_difference(verify, store):
+    change(store, 1, spectra=lambda spectra: {"side_by_side": spectra["side_by_side"]})
+    status, report, _ = verify("--all")
+    assert (status, report["verdict"]) == (0, "3 same bits")
+
+
 def test_a_record_of_a_machine_that_rounds_otherwise_is_held_against_the_known_spread(verify, store):
     change(store, 1, looks=of_another_machine, provenance=lambda of: of | {"hardware": "another"})
     status, report, message = verify("--all")
