@@ -61,9 +61,11 @@ def test_the_licences_are_the_same_everywhere(citation):
         assert f"`{file}`" in page
 
 
-def test_the_changes_begin_with_the_version():
+def test_the_changes_begin_with_the_version_or_with_what_came_since():
     changes = (PROJECT / ".github" / "CHANGELOG.md").read_text(encoding="utf-8")
-    assert re.search(r"^## (\S+)", changes, flags=re.MULTILINE)[1] == version()
+    headings = re.findall(r"^## (\S+)", changes, flags=re.MULTILINE)
+    assert [heading for heading in headings if heading != "Unreleased"][0] == version()
+    assert "Unreleased" not in headings[1:]
 
 
 def test_its_reference_is_the_paper_as_in_the_bibliography(citation, paper):
