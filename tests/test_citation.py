@@ -64,7 +64,7 @@ def test_the_licences_are_the_same_everywhere(citation):
 def test_the_changes_begin_with_the_version_or_with_what_came_since():
     changes = (PROJECT / ".github" / "CHANGELOG.md").read_text(encoding="utf-8")
     headings = re.findall(r"^## (\S+)", changes, flags=re.MULTILINE)
-    assert [heading for heading in headings if heading != "Unreleased"][0] == version()
+    assert next(heading for heading in headings if heading != "Unreleased") == version()
     assert "Unreleased" not in headings[1:]
 
 
