@@ -18,9 +18,12 @@ def interaction_of(name: str) -> type[nn.Module]:
     return getattr(interactions, MODELS[name].interaction)
 
 
-def head_of(name: str) -> type[nn.Module]:
-    """The class of the model's head."""
-    return getattr(heads, MODELS[name].head)
+def head_of(name: str, dnn: str | None = None) -> type[nn.Module]:
+    """The class of the model's head. dnn: None, or one of the model's choices; raises ValueError if it is none."""
+    architecture = MODELS[name]
+    if dnn is not None and dnn not in architecture.dnn:
+        raise ValueError(f"dnn is {dnn!r}, expected one of {', '.join(architecture.dnn)}")
+    return getattr(heads, architecture.dnn.get(dnn, architecture.head))
 
 
 def number_of_parameters(
@@ -48,7 +51,8 @@ def build_model(
     name: one of MODELS. cardinalities: D_i of every field. embedding_size: K. num_sets: M; 1 is single embedding.
     options: see `model_options`; the defaults are the paper's (Appendix C.2). shared_interaction: one interaction and
     one projection for all sets, instead of one per set (the ablation of the paper's later version). embedding_std: see
-    `MultiEmbedding`.
+    `MultiEmbedding`. dnn: of FM and DCNv2, "alone", without an MLP, which leaves DCNv2's cross network; "parallel", the
+    MLP beside it (of FM: DeepFM); "stacked", behind it (of FM: NFM).
     Raises ValueError for an unknown model or option, for sizes below 1, and for sizes that the model cannot have.
 
     Example: `build_model("dnn", [5, 300], embedding_size=10)(torch.tensor([[4, 299]]))` is one logit.
@@ -64,6 +68,9 @@ def build_model(
         raise ValueError(f"num_sets={num_sets}: {name} has no multi-embedding form (Appendix B); expected num_sets=1")
     if options.get("shared_interaction") and options.get("ensemble"):
         raise ValueError("the members of an ensemble share nothing; expected shared_interaction or ensemble, not both")
+    of_head = head_of(name, options.get("dnn"))
+    if options.get("ensemble") and "ensemble" not in keyword_options(of_head):
+        raise ValueError(f"with dnn={options['dnn']!r} {name} has no ensemble; expected dnn='stacked'")
     own_sets = 1 if options.get("shared_interaction") else num_sets
 
     def options_of(part: type[nn.Module]) -> dict:
@@ -72,8 +79,11 @@ def build_model(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         embedding = MultiEmbedding(cardinalities, embedding_size, num_sets, **options_of(MultiEmbedding))
-        kind, of_head = interaction_of(name), head_of(name)
+        kind = interaction_of(name)
         interaction = kind(own_sets, len(cardinalities), embedding_size, **options_of(kind))
-        head = of_head(own_sets, interaction.out_features, **options_of(of_head))
+        features = interaction.out_features
+        if getattr(of_head, "beside", False):
+            features = len(cardinalities) * embedding_size, features
+        head = of_head(own_sets, features, **options_of(of_head))
         linear_terms = LinearTerms(cardinalities) if architecture.factorization_machine else None
         return CTRModel(embedding, interaction, head, linear_terms)

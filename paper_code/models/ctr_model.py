@@ -24,14 +24,20 @@ class CTRModel(nn.Module):
 
     def forward(self, ids: Tensor) -> Tensor:
         """(batch, fields) ids, int32 or int64, each below its field's cardinality -> (batch,) logits."""
-        logits = self.head(self.interaction(self.embedding(ids)))
+        logits = self.head(self.combined(ids))
         return logits if self.linear_terms is None else logits + self.linear_terms(ids)
 
     def member_logits(self, ids: Tensor) -> Tensor:
         """As `forward`, -> (batch, members): of an ensemble each member's logits, which it is trained on; else one."""
         if getattr(self.head, "ensemble", False):
-            return self.head.member_logits(self.interaction(self.embedding(ids)))
+            return self.head.member_logits(self.combined(ids))
         return self(ids).unsqueeze(1)
+
+    def combined(self, ids: Tensor) -> Tensor | tuple[Tensor, Tensor]:
+        """What the head takes: h^(m), for a DNN beside the interaction with the embeddings side by side in front."""
+        embeddings = self.embedding(ids)
+        combined = self.interaction(embeddings)
+        return (embeddings.flatten(2), combined) if getattr(self.head, "beside", False) else combined
 
     def embedding_matrices(self) -> list[list[Tensor]]:
         """[set][field] -> E_i^(m) of shape (D_i, K); views, not copies.

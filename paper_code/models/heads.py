@@ -51,23 +51,26 @@ class MeanHead(nn.Module):
         return self.mlp(projected if self.ensemble else projected.mean(dim=1, keepdim=True)).squeeze(2)
 
 
-class CompressedHead(nn.Module):
-    """xDeepFM: the DNN's logit plus a linear function of the mean over the sets of the compressed interactions.
+class ParallelHead(nn.Module):
+    """A DNN beside the interaction: its logit plus a linear function of the mean over the sets of h^(m).
 
-    Parameters: MeanHead's of the embeddings, plus C + 1 for C compressed features.
+    xDeepFM's; DeepFM's, and that of DCNv2 in its parallel form. Takes the embeddings side by side, (batch, sets, N K),
+    and h^(m). Parameters: MeanHead's of the embeddings, plus F + 1 for F combined features.
     """
+
+    beside = True
 
     def __init__(
         self, num_sets: int, in_features: tuple[int, int], *, hidden: tuple[int, ...] = (400, 400), dropout: float = 0.2
     ):
         super().__init__()
-        of_embeddings, compressed = in_features
+        of_embeddings, combined = in_features
         self.dnn = MeanHead(num_sets, of_embeddings, hidden=hidden, dropout=dropout)
-        self.linear = nn.Linear(compressed, 1)
+        self.linear = nn.Linear(combined, 1)
 
-    def forward(self, combined: tuple[Tensor, Tensor]) -> Tensor:
-        embeddings, compressed = combined
-        return self.dnn(embeddings) + self.linear(compressed.mean(dim=1)).flatten()
+    def forward(self, inputs: tuple[Tensor, Tensor]) -> Tensor:
+        embeddings, combined = inputs
+        return self.dnn(embeddings) + self.linear(combined.mean(dim=1)).flatten()
 
 
 class BilinearFusionHead(nn.Module):
@@ -90,11 +93,22 @@ class BilinearFusionHead(nn.Module):
         zero_and_freeze(self.weight)
 
 
+class LinearHead(nn.Module):
+    """No DNN: one linear output of the mean over the sets. Parameters, for F features: F + 1."""
+
+    def __init__(self, num_sets: int, in_features: int):
+        super().__init__()
+        self.linear = nn.Linear(in_features, 1)
+
+    def forward(self, combined: Tensor) -> Tensor:
+        return self.linear(combined.mean(dim=1)).flatten()
+
+
 class SumHead(nn.Module):
-    """FM and FFM: the interaction's sum is the logit. No parameters."""
+    """FM and FFM: the sum of the interaction's features is the logit. No parameters."""
 
     def __init__(self, num_sets: int, in_features: int):
         super().__init__()
 
     def forward(self, combined: Tensor) -> Tensor:
-        return combined.flatten()
+        return combined.sum(dim=(1, 2))

@@ -96,28 +96,28 @@ class FieldWeightedProducts(nn.Module):
 
 
 class CompressedInteraction(nn.Module):
-    """xDeepFM (Lian et al., 2018): the embeddings for its DNN, and its compressed interaction network (CIN).
+    """xDeepFM's compressed interaction network, CIN (Lian et al., 2018).
 
-    CIN: X_0 has the rows e_1, ..., e_N; X_{l+1} has the rows ReLU(sum over i, j of W_{h,i,j} X_{l,i} * X_{0,j} + b_h);
+    X_0 has the rows e_1, ..., e_N; X_{l+1} has the rows ReLU(sum over i, j of W_{h,i,j} X_{l,i} * X_{0,j} + b_h);
     its features are the row sums of X_1, X_2, .... As in the authors' code, all of a layer goes on to the next.
     Parameters, for layers of H_1, H_2, ... rows: M sum over l of H_l (H_{l-1} N + 1), with H_0 = N;
-    out_features = (N K, H_1 + H_2 + ...).
+    out_features = H_1 + H_2 + ....
     """
 
     def __init__(self, num_sets: int, num_fields: int, embedding_size: int, *, cin_layers: tuple[int, ...] = (16, 16)):
         super().__init__()
         self.embedding_size = embedding_size
-        self.out_features = (num_fields * embedding_size, sum(cin_layers))
+        self.out_features = sum(cin_layers)
         sizes = pairwise((num_fields, *cin_layers))
         self.layers = nn.ModuleList(CompressedLayer(num_sets, num_fields, a, b) for a, b in sizes)
 
-    def forward(self, embeddings: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, embeddings: Tensor) -> Tensor:
         x0 = x = by_coordinate(embeddings)
         sums = []
         for layer in self.layers:
             x = layer(x0, x)
             sums.append(x.unflatten(2, (-1, self.embedding_size)).sum(dim=3))
-        return embeddings.flatten(2), torch.cat(sums, dim=1).permute(2, 0, 1)
+        return torch.cat(sums, dim=1).permute(2, 0, 1)
 
     def switch_off(self) -> None:
         """W = 0 and b = 0: all that is left is the DNN."""
@@ -294,20 +294,19 @@ class TwoStreams(nn.Module):
 
 
 class PairwiseProducts(nn.Module):
-    """FM (Rendle, 2010): h = sum over i < j of e_i . e_j = (|sum_i e_i|^2 - sum_i |e_i|^2) / 2. No parameters."""
-
-    out_features = 1
+    """FM (Rendle, 2010): h = sum over i < j of e_i * e_j = ((sum_i e_i)^2 - sum_i e_i^2) / 2, a vector of size K, whose
+    sum is FM's. No parameters; out_features = K."""
 
     def __init__(self, num_sets: int, num_fields: int, embedding_size: int):
         super().__init__()
-        self.off = False
+        self.off, self.out_features = False, embedding_size
 
     def forward(self, embeddings: Tensor) -> Tensor:
         square_of_sum, sum_of_squares = embeddings.sum(dim=2).square(), embeddings.square().sum(dim=2)
-        return (square_of_sum - sum_of_squares).sum(dim=2, keepdim=True) / 2 * (not self.off)
+        return (square_of_sum - sum_of_squares) / 2 * (not self.off)
 
     def switch_off(self) -> None:
-        """Zero in place of the products."""
+        """Zeros in place of the products."""
         self.off = True
 
 

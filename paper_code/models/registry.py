@@ -7,8 +7,9 @@ MLP = {"hidden": (400, 400), "dropout": 0.2}
 HEADS = MappingProxyType(
     {
         "MeanHead": MLP | {"ensemble": False},
-        "CompressedHead": MLP,
+        "ParallelHead": MLP,
         "BilinearFusionHead": {},
+        "LinearHead": {},
         "SumHead": {},
     }
 )
@@ -20,6 +21,7 @@ class Architecture(NamedTuple):
     """A model.
 
     label: its name in the paper. interaction, head: classes of `paper_code.models.interactions` and `heads`.
+    dnn: the heads that the option dnn chooses from, see `DNN`; the model has that option if there are any.
     options: of the interaction, its keyword-only arguments, with the paper's values. base_size: the paper's smallest
     embedding size; FFM's, which the paper does not name, is the authors' code's, of a sub-embedding.
     factorization_machine: every value has a linear term besides its embedding; and since the interaction is linear in
@@ -32,17 +34,32 @@ class Architecture(NamedTuple):
     options: dict = MappingProxyType({})
     base_size: int = 10
     factorization_machine: bool = False
+    dnn: MappingProxyType = MappingProxyType({})
 
+
+DNN = ("alone", "parallel", "stacked")
+"""Where the MLP stands (Wang et al., 2026): nowhere, beside the interaction, behind it."""
 
 MODELS = {
     "dnn": Architecture("DNN", "Concatenation"),
     "ipnn": Architecture("IPNN", "InnerProducts", options={"released_form": False}),
     "nfwfm": Architecture("NFwFM", "FieldWeightedProducts", options={"dropout": 0.2}, base_size=50),
-    "xdeepfm": Architecture("xDeepFM", "CompressedInteraction", "CompressedHead", {"cin_layers": (16, 16)}),
-    "dcnv2": Architecture("DCNv2", "CrossNetwork", options=CROSS),
+    "xdeepfm": Architecture("xDeepFM", "CompressedInteraction", "ParallelHead", {"cin_layers": (16, 16)}),
+    "dcnv2": Architecture(
+        "DCNv2",
+        "CrossNetwork",
+        options=CROSS,
+        dnn=MappingProxyType(dict(zip(DNN, ("LinearHead", "ParallelHead", "MeanHead"), strict=True))),
+    ),
     "finalmlp": Architecture("FinalMLP", "TwoStreams", "BilinearFusionHead", MLP),
     "ffm": Architecture("FFM", "FieldAwareProducts", "SumHead", base_size=8, factorization_machine=True),
-    "fm": Architecture("FM", "PairwiseProducts", "SumHead", factorization_machine=True),
+    "fm": Architecture(
+        "FM",
+        "PairwiseProducts",
+        "SumHead",
+        factorization_machine=True,
+        dnn=MappingProxyType(dict(zip(DNN, ("SumHead", "ParallelHead", "MeanHead"), strict=True))),
+    ),
     "gdcn": Architecture("GDCN", "GatedCrossNetwork", options=CROSS),
     "rankmixer": Architecture("RankMixer", "TokenMixer", options={"blocks": 2, "expansion": 2}),
 }
@@ -62,8 +79,8 @@ def sub_embedding_size(name: str, num_fields: int, embedding_size: int) -> int:
 
 
 def model_options(name: str) -> dict:
-    """The options of a model with the paper's values: those of its head and its interaction, embedding_std, and
-    shared_interaction if it can have several sets.
+    """The options of a model with the paper's values: those of its heads and its interaction, embedding_std,
+    shared_interaction if it can have several sets, and dnn, one of `DNN`, if there is a choice (None: as published).
 
     Raises ValueError, which names those that exist, for a model that does not.
     """
@@ -71,7 +88,9 @@ def model_options(name: str) -> dict:
         raise ValueError(f"model {name!r} does not exist; the models are {', '.join(MODELS)}")
     architecture = MODELS[name]
     shared = {} if architecture.factorization_machine else {"shared_interaction": False}
-    return HEADS[architecture.head] | architecture.options | {"embedding_std": None} | shared
+    choice = {"dnn": None} if architecture.dnn else {}
+    of_heads = {option: value for head in architecture.dnn.values() for option, value in HEADS[head].items()}
+    return HEADS[architecture.head] | of_heads | architecture.options | {"embedding_std": None} | shared | choice
 
 
 def complete_options(name: str, options: dict) -> dict:

@@ -15,7 +15,14 @@ from paper_code.models.ctr_model import CTRModel
 from paper_code.runs.config import DATA_FOLDER, RunConfig, without_unset
 from paper_code.runs.logs import load_data
 from paper_code.runs.machine import commit, provenance, reset_peak_memory
-from paper_code.runs.measurement import field_information_abundance, measure, parameters_by_part, summary
+from paper_code.runs.measurement import (
+    REPRESENTED_ROWS,
+    field_information_abundance,
+    measure,
+    parameters_by_part,
+    representations,
+    summary,
+)
 from paper_code.runs.record import RunRecord, check_finite
 from paper_code.training.fitting import fit, refitted_auc
 from paper_code.training.regularizers import Penalty
@@ -65,6 +72,8 @@ def execute(
             scores["interaction_cost"] = interaction_cost(model, log, split, config, device)
         model = on_cpu(model)
         spectra, moments["best"] = measure(model, config.seed), summary(model)
+        rows = split.validation[:REPRESENTED_ROWS]
+        spectra["representations"] = representations(model, torch.from_numpy(log.ids[rows]))
         if result.measured:
             moments["equal"] = result.measured
             if "raw" in result.measured:

@@ -1,14 +1,26 @@
 """What is measured of a model: spectra of its embeddings, and what its interaction does to them; JSON values."""
 
+from collections.abc import Callable
 from copy import deepcopy
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from paper_code.models.ctr_model import CTRModel
-from paper_code.spectra import information_abundance, pattern_measures, randomly_projected, singular_values
+from paper_code.models.layers import CrossLayer
+from paper_code.spectra import (
+    effective_rank_of,
+    information_abundance,
+    pattern_measures,
+    randomly_projected,
+    singular_values,
+    streamed_singular_values,
+)
+
+REPRESENTED_ROWS = 2048
+"""Rows of the log on which what the layers give is measured."""
 
 
 def field_information_abundance(model: CTRModel) -> dict:
@@ -106,6 +118,48 @@ def sub_embedding_information_abundance(model: CTRModel) -> list[list[float | No
         [None if matrix is None else information_abundance(matrix) for matrix in of_field]
         for of_field in interaction.sub_embeddings([small])[0]
     ]
+
+
+@torch.no_grad()
+def representations(model: CTRModel, ids: Tensor) -> list[dict]:
+    """What the rows `ids` (rows, fields) become: the embeddings, and what every layer of the interaction gives that
+    keeps the fields apart.
+
+    name: embeddings; cross 1, ... of DCNv2 and GDCN; tokens, mixing 1, block 1, ... of RankMixer.
+    effective_rank: of the matrix with a row for each of `ids`, all fields and sets side by side (RankMe; arXiv
+    2604.26489); only if it has no more columns than rows. fields_effective_rank: of each row's own (fields, size)
+    matrix, sets side by side, the mean over the rows (arXiv 2605.23191).
+    Leaves the model in evaluation mode.
+    """
+    found = []
+
+    def keep(name: str, x: Tensor) -> None:
+        """(rows, sets, fields, size)."""
+        measures = {"name": name}
+        if x[0].numel() <= len(x):
+            measures["effective_rank"] = rounded(effective_rank_of(streamed_singular_values([x.flatten(1)])))
+        shares = F.normalize(torch.linalg.svdvals(x.transpose(1, 2).flatten(2).double()), p=1, dim=1)
+        measures["fields_effective_rank"] = rounded(torch.special.entr(shares).sum(dim=1).exp().mean().item())
+        found.append(measures)
+
+    def keep_of(name: str, number: int, layer: nn.Module, to_rows: Callable[[Tensor], Tensor]) -> None:
+        handles.append(layer.register_forward_hook(lambda _, __, output: keep(f"{name} {number}", to_rows(output))))
+
+    handles = [model.embedding.register_forward_hook(lambda _, __, output: keep("embeddings", output))]
+    for number, layer in enumerate(getattr(model.interaction, "layers", ()), start=1):
+        if isinstance(layer, CrossLayer):
+            keep_of("cross", number, layer, lambda x: x.unflatten(2, (ids.shape[1], -1)))
+    for number, block in enumerate(getattr(model.interaction, "blocks", ()), start=1):
+        if number == 1:
+            handles.append(block.register_forward_pre_hook(lambda _, x: keep("tokens", x[0].permute(2, 0, 1, 3))))
+        keep_of("mixing", number, block.mixing_norm, lambda x: x.permute(2, 0, 1, 3))
+        keep_of("block", number, block, lambda x: x.permute(2, 0, 1, 3))
+    try:
+        model.eval()(ids)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return found
 
 
 def parameters_by_part(model: CTRModel) -> dict[str, int]:

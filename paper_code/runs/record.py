@@ -25,7 +25,8 @@ class RunRecord:
     interaction_cost, see there, if asked for.
     epochs: of every whole epoch the mean training loss of its tenths, validation AUC and log loss at its end, raw too,
     seconds, and every field's information abundance. looks: validation AUC at every look.
-    spectra: at the best look; see `paper_code.runs.measurement.measure`.
+    spectra: at the best look; see `paper_code.runs.measurement.measure`, and `representations` of the first 2,048
+    validation rows.
     moments: `paper_code.runs.measurement.summary` before training (initial), at the best look (best, raw_best) and at
     the end of the config's measured_epoch (equal, raw_equal: with test_auc).
     provenance: commit, versions, hardware, seconds, peak memory.

@@ -7,6 +7,7 @@ from torch import nn
 
 from paper_code.models import MODELS, build_model
 from paper_code.models.layers import CompressedSum
+from paper_code.models.registry import DNN
 
 CARDINALITIES = [5, 7, 40, 11]
 N, K = len(CARDINALITIES), 12
@@ -23,6 +24,9 @@ CASES = [
     ("rankmixer", 4, {"blocks": 3, "expansion": 3}),
     ("xdeepfm", 1, {"cin_layers": (3,)}),
     ("xdeepfm", 4, {"cin_layers": (4, 2, 3)}),
+    *(("fm", 1, {"dnn": dnn, "hidden": (6, 5), "dropout": 0.0}) for dnn in DNN),
+    *(("dcnv2", num_sets, {"dnn": dnn}) for num_sets in (1, 4) for dnn in DNN),
+    *(("dcnv2", 4, {"dnn": dnn, "shared_interaction": True}) for dnn in DNN),
     *(
         (name, num_sets, {"hidden": hidden})
         for name in ("dnn", "finalmlp")
@@ -143,7 +147,7 @@ def token_mixer(interaction, m, e):
 
 
 def pairwise_sum(interaction, m, e):
-    return sum((e[i] * e[j]).sum() for i in range(N) for j in range(i + 1, N)).reshape(1)
+    return sum(e[i] * e[j] for i in range(N) for j in range(i + 1, N))
 
 
 def field_aware_sum(interaction, m, e):
@@ -157,7 +161,7 @@ INTERACTIONS = {
     "dnn": lambda interaction, m, e: torch.cat(e),
     "ipnn": inner_products,
     "nfwfm": field_weighted_sum,
-    "xdeepfm": lambda interaction, m, e: torch.cat(e),
+    "xdeepfm": compressed_interaction,
     "dcnv2": cross_network,
     "gdcn": cross_network,
     "rankmixer": token_mixer,
@@ -167,7 +171,7 @@ INTERACTIONS = {
 }
 
 
-def obvious_logits(name: str, model, ids: torch.Tensor, shared: bool) -> torch.Tensor:
+def obvious_logits(name: str, model, ids: torch.Tensor, shared: bool, dnn: str | None) -> torch.Tensor:
     interaction, head = model.interaction, model.head
     starts = [sum(CARDINALITIES[:i]) for i in range(N)]
 
@@ -188,17 +192,24 @@ def obvious_logits(name: str, model, ids: torch.Tensor, shared: bool) -> torch.T
         ]
 
     h = combined(INTERACTIONS[name])
-    if name in ("fm", "ffm"):
-        linear = [sum(model.linear_terms.weight[starts[i] + x, 0] for i, x in enumerate(row)) for row in ids]
-        return h[0].flatten() + torch.stack(linear) + model.linear_terms.bias
     if name == "nfwfm":
         h = of_every_set(lambda m, x: batch_norm(interaction.norm, m, x), h, shared)
-    if name == "xdeepfm":
-        compressed = combined(compressed_interaction)
-        return mean_head(head.dnn, h, shared) + head.linear(sum(compressed) / len(compressed)).flatten()
+    mean = sum(h) / len(h)
     if name == "finalmlp":
         return finalmlp_logits(interaction, head, h, shared)
-    return mean_head(head, h, shared)
+    if name == "xdeepfm" or dnn == "parallel":
+        embeddings = combined(lambda interaction, m, e: torch.cat(e))
+        logits = mean_head(head.dnn, embeddings, shared) + head.linear(mean).flatten()
+    elif name in ("fm", "ffm") and dnn != "stacked":
+        logits = mean.sum(dim=1)
+    elif dnn == "alone":
+        logits = mean @ head.linear.weight[0] + head.linear.bias
+    else:
+        logits = mean_head(head, h, shared)
+    if name in ("fm", "ffm"):
+        linear = [sum(model.linear_terms.weight[starts[i] + x, 0] for i, x in enumerate(row)) for row in ids]
+        logits = logits + torch.stack(linear) + model.linear_terms.bias
+    return logits
 
 
 def finalmlp_logits(interaction, head, h, shared):
@@ -227,7 +238,7 @@ def finalmlp_logits(interaction, head, h, shared):
 def test_output_and_gradients_equal_the_loop(name, num_sets, options, training):
     model, ids = random_model(name, num_sets, **options).train(training), random_ids()
     weights = torch.rand(len(ids), generator=torch.Generator().manual_seed(3), dtype=torch.float64)
-    expected = obvious_logits(name, model, ids, options.get("shared_interaction", False))
+    expected = obvious_logits(name, model, ids, options.get("shared_interaction", False), options.get("dnn"))
     expected_gradients = torch.autograd.grad((expected * weights).sum(), list(model.parameters()))
     found = model(ids)
     found_gradients = torch.autograd.grad((found * weights).sum(), list(model.parameters()))

@@ -391,7 +391,10 @@ def test_a_model_without_projections_says_so(name):
         ({"name": "ffm", "cardinalities": [3]}, "among the 0 other fields"),
         ({"name": "ffm", "num_sets": 4}, "ffm has no multi-embedding form"),
         ({"name": "fm", "num_sets": 2}, "fm has no multi-embedding form"),
-        ({"name": "fm", "shared_interaction": True}, "no option shared_interaction; its options are embedding_std"),
+        ({"name": "fm", "shared_interaction": True}, "no option shared_interaction; its options are hidden, dropout"),
+        ({"dnn": "beside"}, "dnn is 'beside', expected one of alone, parallel, stacked"),
+        ({"name": "dnn", "dnn": "alone"}, "dnn has no option dnn"),
+        ({"dnn": "parallel", "ensemble": True, "num_sets": 2}, "dcnv2 has no ensemble; expected dnn='stacked'"),
     ],
 )
 def test_impossible_models_are_refused_by_name(arguments, message):
@@ -405,13 +408,14 @@ def test_the_defaults_are_the_papers():
     further = {
         "ipnn": {"released_form": False},
         "xdeepfm": {"cin_layers": (16, 16)},
-        "dcnv2": {"cross_layers": 4, "block_scales": False, "groups": None},
+        "dcnv2": {"cross_layers": 4, "block_scales": False, "groups": None, "dnn": None},
+        "fm": {"hidden": (400, 400), "dropout": 0.2, "ensemble": False, "dnn": None},
         "gdcn": {"cross_layers": 4, "block_scales": False, "groups": None},
         "rankmixer": {"blocks": 2, "expansion": 2},
     }
     for name in MODELS:
         of_head = {} if name in ("xdeepfm", "finalmlp") else {"ensemble": False}
-        expected = every | of_head | further.get(name, {}) if name in MULTI else {}
+        expected = (every | of_head if name in MULTI else {}) | further.get(name, {})
         assert model_options(name) == expected | {"embedding_std": None}
 
 

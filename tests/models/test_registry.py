@@ -7,13 +7,19 @@ import pytest
 
 from paper_code.models import MODELS, MultiEmbedding, model_options
 from paper_code.models.building import head_of, interaction_of, keyword_options
+from paper_code.models.registry import DNN
 
 
 @pytest.mark.parametrize("name", MODELS)
 def test_the_options_of_a_model_are_those_of_its_parts_with_their_defaults(name):
-    of_parts = keyword_options(head_of(name)) | keyword_options(interaction_of(name)) | keyword_options(MultiEmbedding)
+    of_parts = keyword_options(interaction_of(name)) | keyword_options(MultiEmbedding)
+    for dnn in (None, *MODELS[name].dnn):
+        of_parts |= keyword_options(head_of(name, dnn))
     options = model_options(name)
     options.pop("shared_interaction", None)
+    if MODELS[name].dnn:
+        assert options.pop("dnn") is None
+        assert tuple(MODELS[name].dnn) == DNN
     assert options == of_parts
 
 

@@ -4,9 +4,17 @@ import numpy as np
 import pytest
 import torch
 
+from paper_code.diagnose.representations import measure_layers
 from paper_code.models import MODELS, build_model
-from paper_code.runs.measurement import distance_to_unitary, measure, parameters_by_part, pattern_measures, summary
-from paper_code.spectra import information_abundance
+from paper_code.runs.measurement import (
+    distance_to_unitary,
+    measure,
+    parameters_by_part,
+    pattern_measures,
+    representations,
+    summary,
+)
+from paper_code.spectra import effective_rank, information_abundance
 
 CARDINALITIES = [12, 30, 9]
 
@@ -83,6 +91,61 @@ def test_every_model_is_measured(name):
     assert summary(model)["information_abundance"]
     assert measure(model)["side_by_side"]
     assert sum(parameters_by_part(model).values()) == sum(p.numel() for p in model.parameters())
+
+
+def random_ids(rows: int) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(0)
+    return torch.stack([torch.randint(d, (rows,), generator=generator) for d in CARDINALITIES], dim=1)
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("sets", [1, 2])
+def test_the_ranks_of_embeddings_are_those_of_their_matrices_written_out(name, sets):
+    if MODELS[name].factorization_machine and sets > 1:
+        pytest.skip("it has no several sets")
+    model, ids = build_model(name, CARDINALITIES, 8, sets), random_ids(60)
+    e = model.embedding(ids).detach()  # (rows, sets, fields, size)
+    found = representations(model, ids)[0]
+    rows = torch.stack([torch.cat([e[row, m, i] for m in range(sets) for i in range(3)]) for row in range(60)])
+    fields = [torch.stack([torch.cat([e[row, m, i] for m in range(sets)]) for i in range(3)]) for row in range(60)]
+    assert found["name"] == "embeddings"
+    assert found["effective_rank"] == pytest.approx(effective_rank(rows), rel=1e-4)
+    assert found["fields_effective_rank"] == pytest.approx(np.mean([*map(effective_rank, fields)]), rel=1e-4)
+
+
+@pytest.mark.parametrize(("name", "layers"), [("dcnv2", "cross"), ("gdcn", "cross"), ("rankmixer", "block")])
+@pytest.mark.parametrize("sets", [1, 2])
+def test_the_ranks_of_layers_are_those_of_what_they_give(name, layers, sets):
+    model, ids = build_model(name, CARDINALITIES, 5, sets), random_ids(50)
+    found = {of_layer["name"]: of_layer for of_layer in representations(model, ids)}
+    part, number = (model.interaction.layers, 4) if layers == "cross" else (model.interaction.blocks, 2)
+    given = {}
+    for i, layer in enumerate(part, start=1):
+        layer.register_forward_hook(lambda _, __, output, i=i: given.__setitem__(i, output.detach()))
+    model.eval()(ids)
+    assert [name for name in found if name.startswith(layers)] == [f"{layers} {i}" for i in range(1, number + 1)]
+    for i, output in given.items():
+        x = output.unflatten(2, (3, -1)) if layers == "cross" else output.permute(2, 0, 1, 3)
+        fields = [effective_rank(x[row].transpose(0, 1).flatten(1)) for row in range(50)]
+        of_layer = found[f"{layers} {i}"]
+        assert of_layer["effective_rank"] == pytest.approx(effective_rank(x.flatten(1)), rel=1e-4)
+        assert of_layer["fields_effective_rank"] == pytest.approx(np.mean(fields), rel=1e-4)
+
+
+def test_the_rank_of_a_layer_is_that_of_diagnose():
+    model, ids = build_model("dcnv2", CARDINALITIES, 5), random_ids(50)
+    of_diagnose = {layer.name: layer.effective_rank for layer in measure_layers(model, ids)[0]}
+    found = [layer["effective_rank"] for layer in representations(model, ids) if "cross" in layer["name"]]
+    expected = [of_diagnose[f"interaction.layers.{i}"] for i in range(4)]
+    assert found == pytest.approx(expected, rel=1e-4)
+
+
+def test_a_matrix_wider_than_the_rows_has_no_rank_over_them_and_hooks_are_gone():
+    model = build_model("rankmixer", CARDINALITIES, 10)
+    found = representations(model, random_ids(15))
+    assert [layer["name"] for layer in found] == ["embeddings", "tokens", "mixing 1", "block 1", "mixing 2", "block 2"]
+    assert not any("effective_rank" in layer for layer in found)
+    assert not any(part._forward_hooks or part._forward_pre_hooks for part in model.modules())
 
 
 def test_parameters_by_part():

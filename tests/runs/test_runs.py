@@ -134,7 +134,7 @@ def test_options_not_given_have_the_papers_values():
     config = dataclasses.replace(LAPTOP_RUN, options={})
     papers = {"hidden": (400, 400), "dropout": 0.2, "cross_layers": 4}
     off = {"block_scales": False, "shared_interaction": False, "ensemble": False}
-    off |= {"embedding_std": None, "groups": None}
+    off |= {"embedding_std": None, "groups": None, "dnn": None}
     assert config.options == papers | off
     given = dataclasses.replace(LAPTOP_RUN, options={"cross_layers": 4, "dropout": 0.2, "hidden": (400, 400)})
     assert given.hash == config.hash
@@ -201,7 +201,9 @@ def test_a_config_of_other_code_is_refused(change, words):
 def test_an_unknown_model_or_option_is_named():
     with pytest.raises(ValueError, match=r"deepfm.*dnn, ipnn"):
         dataclasses.replace(LAPTOP_RUN, model="deepfm")
-    with pytest.raises(ValueError, match=r"dnn has no option .*cross_layers, groups; its options are hidden, dropout"):
+    with pytest.raises(
+        ValueError, match=r"dnn has no option .*cross_layers, groups, dnn; its options are hidden, dropout"
+    ):
         dataclasses.replace(LAPTOP_RUN, model="dnn")
 
 
