@@ -81,6 +81,11 @@ REGIMES = {
             "ffm": (2e-3, 2e-3, 2e-3),
         },
     ),
+    "criteo_80k": LogRegime(
+        batch_size=128,
+        hidden=400,
+        rates={"dnn": (8e-3, 2e-3, 2e-3), "dcnv2": (8e-3, 8e-3, 8e-3), "ffm": (5e-4, 5e-4, 5e-4)},
+    ),
     "avazu_like": LogRegime(batch_size=256, hidden=256),
     "movielens": LogRegime(batch_size=512, hidden=128),
 }

@@ -202,7 +202,7 @@ def test_an_unknown_model_or_option_is_named():
     with pytest.raises(ValueError, match=r"deepfm.*dnn, ipnn"):
         dataclasses.replace(LAPTOP_RUN, model="deepfm")
     with pytest.raises(
-        ValueError, match=r"dnn has no option .*cross_layers, groups, dnn; its options are hidden, dropout"
+        ValueError, match=r"dnn has no option .*groups, dnn; its options are hidden, dropout"
     ):
         dataclasses.replace(LAPTOP_RUN, model="dnn")
 
