@@ -6,6 +6,7 @@ from math import sqrt
 import numpy as np
 import pandas as pd
 
+from paper_code.chapters.shared.checks import learner_label
 from paper_code.chapters.shared.gates import OF_AUC
 from paper_code.chapters.shared.judged import OURS, judged_runs
 from paper_code.chapters.shared.rules import Claim, Effect, auc_effect, size_name
@@ -13,13 +14,13 @@ from paper_code.chapters.shared.tables import PLAIN, Runs, field_abundance, resu
 from paper_code.data import SYNTHETIC_LOGS
 from paper_code.models import MODEL_LABELS, base_embedding_size
 from paper_code.published import STATISTICS
-from paper_code.runs.choices import validation_auc
+from paper_code.runs.choices import kinds_of, validation_auc
 from paper_code.runs.experiments import BOOK, PLAN, run_configs, up_to_4
 from paper_code.runs.logs import load_data
 from paper_code.runs.profiles import FIRST, PRIOR_PRECISION, PROFILES, RESULTS_FOLDER, log_of_profile, training_rows
 from paper_code.runs.reading import run_store
 from paper_code.runs.record import RunRecord
-from paper_code.runs.regime import CHOICE_SEEDS, DECAY_TIMES_ROWS, REGIMES, WEIGHT_DECAY
+from paper_code.runs.regime import CHOICE_SEEDS, DECAY_TIMES_ROWS, REGIMES, WEIGHT_DECAY, learner
 
 
 def first_regime_records(experiments: Sequence[str] = ("evidence_ii", "few_rows")) -> list[RunRecord]:
@@ -131,7 +132,7 @@ def tried_table(records: Iterable[RunRecord]) -> pd.DataFrame:
         rows.append(
             {
                 "log": config["data"]["name"],
-                "model": MODEL_LABELS[config["model"]],
+                "model": learner_label(learner(config["model"], config["options"])),
                 "size": size,
                 "batch": config["training"]["batch_size"],
                 "width": hidden[0],
@@ -155,11 +156,11 @@ def regime_table() -> pd.DataFrame:
     usual one, in brackets."""
     rows = []
     for name, regime in REGIMES.items():
-        for model in ("dnn", "ipnn", "nfwfm", "xdeepfm", "dcnv2", "finalmlp", "ffm"):
-            usual = model not in regime.rates
-            rates = [f"{regime.learning_rate(model, *kind):g}" for kind in ((1, 1), (4, 1), (1, 4))]
+        for of in dict.fromkeys(of for of, _ in kinds_of(name)):
+            usual = of not in regime.rates
+            rates = [f"{regime.learning_rate(of, *kind):g}" for kind in ((1, 1), (4, 1), (1, 4))]
             rows.append(
-                [name, MODEL_LABELS[model], regime.batch_size, regime.hidden]
+                [name, learner_label(of), regime.batch_size, regime.hidden]
                 + [f"({rate})" if usual else rate for rate in rates]
             )
     return pd.DataFrame(rows, columns=["log", "model", "batch", "width", "rate, base", "single", "multi"])

@@ -29,6 +29,7 @@ from paper_code.runs.regime import (
     WORTHWHILE,
     LogRegime,
     default_regime,
+    learner,
 )
 from paper_code.runs.store import RunStore
 from paper_code.runs.variants import Variant, run_config
@@ -61,10 +62,12 @@ def validation_auc(record: RunRecord) -> float:
 
 
 def kinds_of(dataset: str) -> list[tuple[str, str]]:
-    """(model, kind) of what is planned on the log: each has a learning rate of its own, but FFM's is one."""
-    planned = {(v.model, v.scale, v.num_sets) for name in PLAN[dataset] for v in EXPERIMENTS[name]((1, COMPARED))}
-    kinds = [(model, kind) for model in PAPER_MODELS for kind, sizes in KINDS.items() if (model, *sizes) in planned]
-    return kinds + [("ffm", "base")] * (("ffm", 1, 1) in planned)
+    """(learner, kind) of what is planned on the log, the paper's models first: each has a learning rate of its own, but
+    FFM's is one."""
+    variants = [variant for name in PLAN[dataset] for variant in EXPERIMENTS[name]((1, COMPARED))]
+    planned = {(learner(v.model, v.options), v.scale, v.num_sets) for v in variants}
+    learners = dict.fromkeys((*PAPER_MODELS, "ffm", *(learner(v.model, v.options) for v in variants)))
+    return [(of, kind) for of in learners for kind, sizes in KINDS.items() if (of, *sizes) in planned]
 
 
 def width_variants(widths: Iterable[int], batch_size: int, rate: float) -> list[Variant]:
@@ -78,9 +81,11 @@ def width_variants(widths: Iterable[int], batch_size: int, rate: float) -> list[
     ]
 
 
-def rate_variants(model: str, kind: str, batch_size: int, width: int, rates: Iterable[float]) -> list[Variant]:
-    scale, sets = KINDS[kind]
+def rate_variants(of: str, kind: str, batch_size: int, width: int, rates: Iterable[float]) -> list[Variant]:
+    """of: a `learner`."""
+    (model, *dnn), (scale, sets) = of.split(), KINDS[kind]
     options = {"hidden": (width, width)} if "hidden" in model_options(model) else {}
+    options |= {"dnn": dnn[0]} if dnn else {}
     training = [{"batch_size": batch_size, "learning_rate": rate} for rate in rates]
     return [Variant(model, scale, sets, options=options, training=of_rate) for of_rate in training]
 
@@ -147,7 +152,7 @@ class Chooser:
         return found if ("dnn", 2 * chosen) in found.index else pd.concat([found, means([chosen])])
 
     def rates(self, kinds: Sequence[tuple[str, str, int, int]], seeds: Sequence[int] = RATE_SEEDS) -> list[pd.Series]:
-        """Means by rate for each of (model, kind, batch size, width); rates are added until no choice is at an edge."""
+        """Means by rate for each (learner, kind, batch size, width); rates are added until no choice is at an edge."""
         tried = [list(RATES) for _ in kinds]
         while True:
             variants = [rate_variants(*of, rates) for of, rates in zip(kinds, tried, strict=True)]
@@ -169,8 +174,8 @@ class Chooser:
         for key, means in zip(kinds, self.rates([(*key, *sizes) for key in kinds]), strict=True):
             print(self.dataset, *key, means.round(5).to_dict(), flush=True)
             chosen[key] = chosen_rate(means)
-        of_models = dict.fromkeys(model for model, _ in kinds)
-        rates = {m: tuple(chosen.get((m, kind), chosen[m, "base"]) for kind in KINDS) for m in of_models}
+        learners = dict.fromkeys(of for of, _ in kinds)
+        rates = {of: tuple(chosen.get((of, kind), chosen[of, "base"]) for kind in KINDS) for of in learners}
         return LogRegime(*sizes, rates)
 
     def unitary(self, scale: int) -> pd.DataFrame:

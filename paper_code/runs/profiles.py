@@ -1,9 +1,10 @@
 """The sizes at which the book can be made, and what a run of each is."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
+from types import MappingProxyType
 
 from paper_code.data import SYNTHETIC_LOGS
 from paper_code.data.click_log import rows_of_share
@@ -29,6 +30,7 @@ from paper_code.runs.regime import (
     WEIGHT_DECAY,
     LogRegime,
     default_regime,
+    learner,
 )
 from paper_code.training.config import TrainingConfig
 
@@ -161,9 +163,16 @@ def regime_of(dataset: str, fields: int) -> LogRegime:
 
 
 def setting(
-    profile: Profile, data: DataConfig, fields: int, model: str, scale: int = 1, num_sets: int = 1
+    profile: Profile,
+    data: DataConfig,
+    fields: int,
+    model: str,
+    scale: int = 1,
+    num_sets: int = 1,
+    further: Mapping[str, object] = MappingProxyType({}),
 ) -> tuple[dict, TrainingConfig]:
-    """The profile's options and protocol for the model on a log of so many fields. scale: of the embedding size."""
+    """The profile's options and protocol for the model on a log of so many fields. scale: of the embedding size.
+    further: options beside the profile's, which may have a learning rate of their own."""
     options = options_for(profile, model)
     if profile is PROFILES[FIRST]:
         return options, replace(profile.training, weight_decay=PRIOR_PRECISION / data.rows)
@@ -178,7 +187,7 @@ def setting(
     return options, replace(
         profile.training,
         batch_size=regime.batch_size,
-        learning_rate=regime.learning_rate(model, scale, num_sets),
+        learning_rate=regime.learning_rate(learner(model, further), scale, num_sets),
         embedding_weight_decay=DECAY_TIMES_ROWS / training_rows(data),
     )
 

@@ -4,6 +4,7 @@ Everything here was chosen on validation AUC, by runs of `CHOICE_SEEDS`, which a
 that a claim is judged by. `paper_code.runs.choices` recomputes the choices from the records of these runs.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 CHOICE_SEEDS = (50, 51, 52)
@@ -38,12 +39,18 @@ MOST_DISTANCE, LEAST_PROJECTED = 0.5, 0.8
 and IA(E_i W^T) / IA(E_i)."""
 
 
+def learner(model: str, options: Mapping[str, object]) -> str:
+    """What has learning rates of its own: the model, with where its DNN stands if not where it was published to:
+    "dcnv2", "dcnv2 alone"."""
+    return f"{model} {options['dnn']}" if options.get("dnn") else model
+
+
 @dataclass(frozen=True)
 class LogRegime:
     """What was chosen for a log.
 
-    hidden: the width of both hidden layers. rates: learning rates by model, of the base size, of larger single and of
-    multi embeddings, chosen at 4x.
+    hidden: the width of both hidden layers. rates: learning rates by `learner`, of the base size, of larger single and
+    of multi embeddings, chosen at 4x.
     unitary: the weight of Evidence III's penalty by size, see `paper_code.runs.choices`.
     """
 
@@ -52,9 +59,9 @@ class LogRegime:
     rates: dict[str, tuple[float, float, float]] = field(default_factory=dict)
     unitary: dict[int, float] = field(default_factory=dict)
 
-    def learning_rate(self, model: str, scale: int, num_sets: int) -> float:
+    def learning_rate(self, learner: str, scale: int, num_sets: int) -> float:
         """scale: of the embedding size."""
-        base, single, multi = self.rates.get(model, (DEFAULT_RATE,) * 3)
+        base, single, multi = self.rates.get(learner, (DEFAULT_RATE,) * 3)
         return multi if num_sets > 1 else single if scale > 1 else base
 
 

@@ -65,7 +65,7 @@ def run_config(profile: Profile, data: DataConfig, fields: int, variant: Variant
     model = variant.model
     size = variant.scale * (variant.base or base_embedding_size(model, fields))
     sizes = (1, 1) if variant.base_rate else (variant.scale, variant.num_sets)
-    options, training = setting(profile, data, fields, model, *sizes)
+    options, training = setting(profile, data, fields, model, *sizes, variant.options)
     if "hidden" in options:
         options["hidden"] = tuple(round(w * of) for w, of in zip_longest(options["hidden"], variant.width, fillvalue=1))
     regularizer = None

@@ -194,6 +194,35 @@ def test_a_model_that_gains_a_thousandth_by_another_rate_or_width_is_not_trained
     assert verdict(make_claim(TRAINED_OUT, judged=(("dnn", "SE", 10),)), **changes) == ("supported", "")
 
 
+def test_runs_by_which_the_weight_of_the_penalty_was_chosen_are_not_asked():
+    penalised = [make_record(seed, "dcnv2 SE 1 unitary", auc=-0.5) for seed in range(50, 53)]
+    usual = {"learning_rate": 8e-3, "batch_size": 512}
+    penalised = [
+        replace(r, config=r.config | {"training": r.config["training"] | usual, "options": {"hidden": [400, 400]}})
+        for r in penalised
+    ]
+    assert check(TRAINED_OUT, tried=tried_of() + penalised).outcome == "passes"
+
+
+def test_a_model_with_its_dnn_elsewhere_is_told_from_the_published_one(monkeypatch):
+    """DCNv2's cross network alone has a rate of its own, at which it is trained out where DCNv2 is not."""
+    monkeypatch.setattr(checks, "kinds_of", lambda _: [("dcnv2", "base"), ("dcnv2 alone", "base")])
+    monkeypatch.setattr(
+        checks, "REGIMES", {"criteo_like": LogRegime(512, 400, REGIME.rates | {"dcnv2 alone": (4e-3,) * 3})}
+    )
+    alone = [
+        make_record(50, "dcnv2 SE 1", auc=auc, training={"learning_rate": rate, "batch_size": 512}, options=options)
+        for rate, auc in ((2e-3, 0.0), (4e-3, 0.0), (8e-3, 0.0005))
+        for options in [{"hidden": (400, 400), "dnn": "alone"}]
+    ]
+    rows = check(TRAINED_OUT, tried=tried_of({"dcnv2 SE 1, double rate": 0.002}) + alone).rows
+    found = rows.set_index(["model", "measure"])["passes"]
+    assert found["dcnv2", "double rate"] == "no"
+    assert found["dcnv2 alone", "double rate"] == found["dcnv2 alone", "half the rate"] == "yes"
+    table = check_table(check(TRAINED_OUT, tried=tried_of() + alone))
+    assert set(table["model"]) == {"DCNv2", "DCNv2, DNN alone"}
+
+
 def test_a_gain_below_a_thousandth_passes_and_so_does_a_loss():
     assert verdict(make_claim(TRAINED_OUT), tried=tried_of({"dcnv2 SE 1, double rate": 0.0009}))[0] == "supported"
     assert verdict(make_claim(TRAINED_OUT), tried=tried_of({"dcnv2 SE 1, double rate": -0.01}))[0] == "supported"

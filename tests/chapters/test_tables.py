@@ -152,6 +152,7 @@ def test_spread_and_correlation_of_patterns():
 
 def test_a_variant_is_named_after_what_is_on():
     assert variant(untrained(num_sets=2, shared_interaction=True).config) == "shared_interaction"
+    assert variant(untrained(dnn="alone").config) == "dnn alone"
     regularized = untrained(block_scales=True).config | {"regularizer": {"name": "unitary", "weight": 1e-5}}
     assert variant(regularized) == "block_scales + unitary"
 

@@ -7,9 +7,12 @@ import pytest
 
 from paper_code.models import model_options
 from paper_code.runs import choices
-from paper_code.runs.choices import Chooser, chosen_batch, chosen_rate, chosen_width, further_rates
+from paper_code.runs.choices import Chooser, chosen_batch, chosen_rate, chosen_width, further_rates, rate_variants
 from paper_code.runs.experiments import PAPER_MODELS
+from paper_code.runs.profiles import PROFILES, log_of_profile
+from paper_code.runs.regime import REGIMES, LogRegime
 from paper_code.runs.store import RunStore
+from paper_code.runs.variants import Variant, run_config
 
 
 def means(scores: dict) -> pd.Series:
@@ -92,7 +95,8 @@ def test_sizes_are_chosen_first_and_with_them_the_rates_of_every_model_and_kind(
     regime = Chooser("criteo_like", RunStore(tmp_path)).regime()
     assert (regime.batch_size, regime.hidden) == (512, 400)
     assert {of_kind[2:] for of_kind in asked} == {(512, 400)}
-    assert regime.rates == dict.fromkeys(PAPER_MODELS, (1e-3, 2e-3, 4e-3)) | {"ffm": (1e-3,) * 3}
+    of_several = dict.fromkeys((*PAPER_MODELS, "gdcn", "rankmixer"), (1e-3, 2e-3, 4e-3))
+    assert regime.rates == of_several | {"ffm": (1e-3,) * 3}
     assert regime.learning_rate("dcnv2", 4, 1) == 2e-3
     assert "criteo_like dcnv2 multi" in capsys.readouterr().out
 
@@ -132,3 +136,17 @@ def test_runs_of_a_choice_differ_in_the_rate_alone():
     assert (values[0]["num_sets"], values[0]["options"]["hidden"]) == (4, [64, 64])
     assert "hidden" not in model_options("ffm")  # and a model without hidden layers has no width
     assert choices.rate_variants("ffm", "base", 128, 64, [1e-3])[0].options == {}
+
+
+def test_where_a_dnn_stands_has_a_learning_rate_of_its_own(monkeypatch):
+    dnns = [Variant("fm", options={"dnn": "stacked"}), Variant("dcnv2", options={"dnn": "alone"}), Variant("dcnv2", 4)]
+    monkeypatch.setitem(choices.EXPERIMENTS, "dnns", lambda scales: dnns)
+    monkeypatch.setitem(choices.PLAN, "criteo_like", ("dnns",))
+    assert choices.kinds_of("criteo_like") == [("dcnv2", "single"), ("fm stacked", "base"), ("dcnv2 alone", "base")]
+    (variant,) = rate_variants("dcnv2 alone", "base", 512, 400, [4e-3])
+    assert (variant.model, variant.options) == ("dcnv2", {"hidden": (400, 400), "dnn": "alone"})
+    regime = LogRegime(512, 400, {"dcnv2": (8e-3, 8e-3, 8e-3), "dcnv2 alone": (1e-3, 2e-3, 4e-3)})
+    monkeypatch.setitem(REGIMES, "criteo_like", regime)
+    profile, data = PROFILES["laptop"], log_of_profile(PROFILES["laptop"], "criteo_like", 0)
+    rates = [run_config(profile, data, 39, variant, 0).training.learning_rate for variant in dnns[1:]]
+    assert rates == [1e-3, 8e-3]

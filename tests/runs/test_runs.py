@@ -201,9 +201,7 @@ def test_a_config_of_other_code_is_refused(change, words):
 def test_an_unknown_model_or_option_is_named():
     with pytest.raises(ValueError, match=r"deepfm.*dnn, ipnn"):
         dataclasses.replace(LAPTOP_RUN, model="deepfm")
-    with pytest.raises(
-        ValueError, match=r"dnn has no option .*groups, dnn; its options are hidden, dropout"
-    ):
+    with pytest.raises(ValueError, match=r"dnn has no option .*groups, dnn; its options are hidden, dropout"):
         dataclasses.replace(LAPTOP_RUN, model="dnn")
 
 

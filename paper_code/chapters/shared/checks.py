@@ -26,9 +26,10 @@ from paper_code.chapters.shared.gates import (
 )
 from paper_code.chapters.shared.tables import PLAIN, Runs, half_interval, log_label
 from paper_code.models import MODEL_LABELS, model_options
+from paper_code.runs.choices import KINDS, kinds_of
 from paper_code.runs.experiments import PAPER_MODELS
 from paper_code.runs.record import RunRecord
-from paper_code.runs.regime import COMPARED, LEAST_PROJECTED, MOST_DISTANCE, REGIMES, WORTHWHILE
+from paper_code.runs.regime import LEAST_PROJECTED, MOST_DISTANCE, REGIMES, WORTHWHILE, learner
 
 MOST_GAP, MOST_GAP_BETWEEN = 0.001, 0.0005
 MOST_NORM_CHANGE = 0.25
@@ -76,14 +77,17 @@ def trained_out(tried: Runs) -> pd.DataFrame:
     scores: dict[tuple, dict[int, float]] = {}
     for record, of_run in zip(tried.records, tried.table.itertuples(), strict=True):
         config, training = record.config, record.config["training"]
+        if config.get("regularizer"):  # by which the weight of Evidence III was chosen
+            continue
         how = training["batch_size"], config["options"].get("hidden", [0])[0], training["learning_rate"]
-        place = of_run.model, of_run.embedding, of_run.scale
+        place = learner(config["model"], config["options"]), of_run.embedding, of_run.scale
         scores.setdefault((*place, *how), {})[config["seed"]] = record.scores["test_auc"]
     rows = []
-    for model, rates in (regime.rates if regime else {}).items():
-        width = regime.hidden if "hidden" in model_options(model) else 0
-        places = [("SE", 1), ("SE", COMPARED), ("ME", COMPARED)]
-        for (embedding, scale), rate in list(zip(places, rates, strict=True))[: 1 if model == "ffm" else None]:
+    for model, kind in kinds_of(tried.dataset) if regime else ():
+        if model in regime.rates:
+            (scale, sets), rate = KINDS[kind], dict(zip(KINDS, regime.rates[model], strict=True))[kind]
+            embedding, scale = "ME" if sets > 1 else "SE", scale * sets
+            width = regime.hidden if "hidden" in model_options(model.split()[0]) else 0
             place = model, embedding, scale
             usual = scores.get((*place, regime.batch_size, width, rate), {})
             changes = {"half the rate": (width, rate / 2), "double rate": (width, 2 * rate)}
@@ -354,6 +358,14 @@ def summary_table(checks: Sequence[Check]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["check", "log", "measured", "passes if", "outcome", "gates"])
 
 
+def learner_label(name: str) -> str:
+    """A `learner` in words, such as "FM, DNN alone"; nothing of what is no model."""
+    model, _, dnn = name.partition(" ")
+    if model not in MODEL_LABELS or "-" in dnn:
+        return ""
+    return MODEL_LABELS[model] + (f", DNN {dnn}" if dnn else "")
+
+
 def check_table(check: Check) -> pd.DataFrame:
     """A row per run and measure of a check as text: model, size, measure, value, interval, seeds, bound, passes."""
     rows = []
@@ -363,7 +375,7 @@ def check_table(check: Check) -> pd.DataFrame:
         interval = f"{of_row['low']:{digits}} to {of_row['high']:{digits}}" if np.isfinite(of_row["low"]) else "-"
         rows.append(
             {
-                "model": MODEL_LABELS.get(of_row["model"], "" if " " in of_row["model"] else of_row["model"]),
+                "model": learner_label(of_row["model"]),
                 "size": size if of_row["embedding"] else "all",
                 "measure": of_row["measure"],
                 "value": f"{of_row['value']:{digits}}" if np.isfinite(of_row["value"]) else "-",

@@ -182,6 +182,7 @@ def variant(config: dict) -> str:
     further = {
         "embedding_std": options.get("embedding_std"),
         "groups": options.get("groups"),
+        "dnn": options.get("dnn"),
         "hidden": " ".join(map(str, hidden)) if len(set(hidden)) > 1 and hidden[0] > hidden[-1] else None,
         **data.variation,
         "embedding_decay": decay_multiple(config),
