@@ -267,7 +267,7 @@ def ledger_figure(summary: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
         axes = figure.add_axes((0, 0, 1, 1), xlim=(0, FIGURE_WIDTH), ylim=(height, 0))  # in inches
         axes.axis("off")
         for number, dataset in enumerate(datasets):
-            axes.text(start + number * (width + gap), 0.22, dataset, va="center", fontsize=9)
+            axes.text(start + number * (width + gap), 0.22, dataset.replace("_", "_\n"), va="center", fontsize=SMALL)
         middle = 0.22
         for part, of_part in summary.groupby("part", sort=False):
             middle += heading
@@ -280,16 +280,20 @@ def ledger_figure(summary: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
                     whole = width if row["dataset"] else FIGURE_WIDTH - 0.05 - start
                     draw_answers(axes, start + column * (width + gap), middle, whole, row)
         handles = [Patch(label=name, **look) for name, look, _ in ANSWER_LOOKS.values()]
-        axes.legend(handles=handles, title="share of the judged effects, and their number", ncols=3, loc="lower center")
-        axes.get_legend().get_title().set_fontsize(9)
+        title = "share of the judged effects, and their number"
+        unjudged = " and ".join(f"{MARKS[verdict]} {verdict}" for verdict in (NOT_TESTABLE, NOT_TESTED))
+        axes.legend(handles=handles, title=f"{title}; {unjudged}", ncols=3, loc="lower center")
+        axes.get_legend().get_title().set_fontsize(SMALL)
     return figure, summary
 
 
 def draw_answers(axes: Axes, left: float, middle: float, width: float, row: dict) -> None:
-    """A bar divided as the answers of a row are, or its verdict where there is none."""
+    """A bar divided as the answers of a row are, or the mark of its verdict where there is none."""
     total = sum(row[answer] for answer in ANSWER_LOOKS)
     if not total:
-        axes.text(left, middle, textwrap.shorten(row["verdict"], 22), va="center", fontsize=SMALL, style="italic")
+        unjudged = [part.partition(" ") if part[0].isdigit() else ("", "", part) for part in row["verdict"].split(", ")]
+        text = "  ".join(f"{MARKS[verdict]} {number}" for number, _, verdict in unjudged)
+        axes.text(left, middle, text, va="center", fontsize=SMALL)
     for answer, (_, look, ink) in ANSWER_LOOKS.items():
         if row[answer]:
             share = width * row[answer] / total

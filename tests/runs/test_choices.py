@@ -105,7 +105,7 @@ def test_sizes_are_chosen_first_and_with_them_the_rates_of_every_model_and_kind(
 def test_weights_are_tried_until_one_applies_the_penalty(tmp_path, monkeypatch, distance, projected, tried):
     """It applies if the distance to a unitary falls, and if the projected abundance is high."""
 
-    def records(self, variants):
+    def records(self, variants, seeds):
         (variant,) = variants
         at = {"distance_to_unitary": 2.0 * (distance if variant.regularizer else 1), "projected_abundance": projected}
         return [SimpleNamespace(moments={"best": at})] * 3
