@@ -43,6 +43,8 @@ BATCHES = {
 }
 KINDS = {"base": (1, 1), "single": (COMPARED, 1), "multi": (1, COMPARED)}
 """What has a learning rate of its own: scale of the embedding size, and number of sets."""
+BY_WIDTH = ("dnn", "dcnv2")
+"""The models by which the hidden width is chosen."""
 UNITARY_WEIGHTS = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
 
 
@@ -75,9 +77,7 @@ def width_variants(widths: Iterable[int], batch_size: int, rate: float) -> list[
     widths = sorted({w for width in widths for w in (width, 2 * width)})
     training = {"batch_size": batch_size, "learning_rate": rate}
     return [
-        Variant(model, options={"hidden": (width, width)}, training=training)
-        for model in ("dnn", "dcnv2")
-        for width in widths
+        Variant(model, options={"hidden": (width, width)}, training=training) for model in BY_WIDTH for width in widths
     ]
 
 
@@ -174,6 +174,10 @@ class Chooser:
         for key, means in zip(kinds, self.rates([(*key, *sizes) for key in kinds]), strict=True):
             print(self.dataset, *key, means.round(5).to_dict(), flush=True)
             chosen[key] = chosen_rate(means)
+        # is the width enough at the rates too? The check "trained out" asks
+        doubled = [(model, chosen[model, "base"]) for model in BY_WIDTH if (model, "base") in chosen]
+        for model, rate in doubled:
+            self.records(rate_variants(model, "base", sizes[0], 2 * sizes[1], [rate]), RATE_SEEDS)
         learners = dict.fromkeys(of for of, _ in kinds)
         rates = {of: tuple(chosen.get((of, kind), chosen[of, "base"]) for kind in KINDS) for of in learners}
         return LogRegime(*sizes, rates)
@@ -205,7 +209,7 @@ def chosen_width(means: pd.Series) -> int:
     """The smallest width from which doubling gains less than `WORTHWHILE` with both models, else the paper's."""
     for width in WIDTHS[:-1]:
         if ("dnn", width) in means.index:
-            gains = [means[model, 2 * width] - means[model, width] for model in ("dnn", "dcnv2")]
+            gains = [means[model, 2 * width] - means[model, width] for model in BY_WIDTH]
             if max(gains) < WORTHWHILE:
                 return width
     return WIDTHS[-1]

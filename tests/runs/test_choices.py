@@ -92,12 +92,16 @@ def test_sizes_are_chosen_first_and_with_them_the_rates_of_every_model_and_kind(
         lambda *_: means({("dnn", 256): 0.7, ("dnn", 512): 0.8, ("dcnv2", 256): 0.7, ("dcnv2", 512): 0.7}),
     )
     monkeypatch.setattr(Chooser, "rates", rates)
+    doubled = []
+    monkeypatch.setattr(Chooser, "records", lambda self, variants, seeds: doubled.extend(variants))
     regime = Chooser("criteo_like", RunStore(tmp_path)).regime()
     assert (regime.batch_size, regime.hidden) == (512, 400)
     assert {of_kind[2:] for of_kind in asked} == {(512, 400)}
     of_several = dict.fromkeys((*PAPER_MODELS, "gdcn", "rankmixer"), (1e-3, 2e-3, 4e-3))
     assert regime.rates == of_several | {"ffm": (1e-3,) * 3}
     assert regime.learning_rate("dcnv2", 4, 1) == 2e-3
+    of_doubled = [(v.model, v.options["hidden"], v.training["learning_rate"]) for v in doubled]
+    assert of_doubled == [("dnn", (800, 800), 1e-3), ("dcnv2", (800, 800), 1e-3)]
     assert "criteo_like dcnv2 multi" in capsys.readouterr().out
 
 

@@ -26,7 +26,7 @@ from paper_code.chapters.shared.gates import (
 )
 from paper_code.chapters.shared.tables import PLAIN, Runs, half_interval, log_label
 from paper_code.models import MODEL_LABELS, model_options
-from paper_code.runs.choices import KINDS, kinds_of
+from paper_code.runs.choices import BY_WIDTH, KINDS, kinds_of
 from paper_code.runs.experiments import PAPER_MODELS
 from paper_code.runs.record import RunRecord
 from paper_code.runs.regime import LEAST_PROJECTED, MOST_DISTANCE, REGIMES, WORTHWHILE, learner
@@ -37,8 +37,6 @@ MOST_CORRELATION, SPREAD_FACTOR = 0.7, 3
 RESTRICTED_WEIGHT, RESTRICTED_CORRELATION, RESTRICTED_NORM_CHANGE = 1.0, 0.95, 0.1
 TRIED = "tried"
 """Instead of an experiment's name: the runs by which the regime was chosen."""
-BY_WIDTH = ("dnn", "dcnv2")
-"""The models by which the hidden width was chosen."""
 LATENT_LOG, LATENT_VARIANT = "criteo_like", "latent_size 24"
 COLUMNS = ["model", "embedding", "scale", "measure", "value", "low", "high", "seeds", "bound", "passes"]
 
