@@ -130,5 +130,6 @@ def finding_2_claims(runs: Runs) -> list[Claim]:
 
 FIGURES = {
     "fig06_dnn_dcnv2": (dnn_dcnv2_figure, describe_dnn_dcnv2),
+    "real_rows_dnn_dcnv2": (dnn_dcnv2_figure, describe_dnn_dcnv2),
 }
 """By the name of its files: what draws a figure, and what tells its numbers in words."""

@@ -93,6 +93,7 @@ OF_REAL_ROWS = {
     "real_rows_spectra": lambda: [largest("few_rows", dataset=REAL)],
     "real_rows_abundance": lambda: [largest("few_rows", dataset=REAL)],
     "real_rows_law": lambda: [of_model("ffm", records_of("few_rows", REAL)), largest("few_rows", dataset=REAL)],
+    "real_rows_dnn_dcnv2": lambda: [records_of("evidence_iv", REAL)],
 }
 FIGURES = {
     name: drawing
