@@ -11,6 +11,7 @@ import torch
 from matplotlib import pyplot as plt
 from matplotlib.colors import to_hex, to_rgb, to_rgba
 from matplotlib.figure import Figure
+from matplotlib.legend import Legend
 from matplotlib.patches import FancyBboxPatch
 from matplotlib.text import Text
 from scipy import stats
@@ -320,10 +321,20 @@ def test_the_ledger_divides_a_bar_for_each_claim_and_data_set_as_its_effects_are
     assert partly[0][1] > left + whole
     assert spanning > 2 * whole  # a claim of no data set
     words = [" ".join(text.get_text().split()) for text in axes.texts]
-    assert {*LEDGER["part"], *LEDGER["label"], "criteo_like", "avazu_like", "not tested"} <= set(words)
+    assert {*LEDGER["part"], *LEDGER["label"], "criteo_ like", "avazu_ like", "-"} <= set(words)
+    (legend,) = figure.findobj(Legend)
+    assert legend.get_title().get_text().endswith("□ not testable here and - not tested")
     assert {"5", "3", "2", "12"} <= set(words)
     assert "supported" not in words
 
+
+def test_what_is_not_judged_has_the_marks_of_its_verdicts_with_their_numbers():
+    rows = [("the cure", "several sets", log, 0, 0, 0, verdict) for log, verdict in UNJUDGED.items()]
+    (axes,) = ledger_page.ledger_figure(pd.DataFrame(rows, columns=LEDGER.columns))[0].axes
+    assert {"□ 4  - 2", "□"} <= {text.get_text().strip() for text in axes.texts}
+
+
+UNJUDGED = {"criteo_like": "4 not testable here, 2 not tested", "avazu_like": "not testable here"}
 
 # Figure 3
 
