@@ -32,9 +32,18 @@ from paper_code.chapters.shared.tables import Runs
 from paper_code.chapters.shared.words import p_text
 from paper_code.data import SYNTHETIC_LOGS
 from paper_code.runs.computed import toy_results
-from paper_code.runs.experiments import BOOK, EXPERIMENTS, OF_FIRST_REGIME, OF_GENERATORS, PAPER_MODELS, sizes_of
-from paper_code.runs.profiles import PROFILES, RESULTS_FOLDER, find, project_path, toy_seeds
-from paper_code.runs.reading import choice_records, is_published, stored_records, trials
+from paper_code.runs.experiments import (
+    BOOK,
+    EXPERIMENTS,
+    OF_FIRST_REGIME,
+    OF_GENERATORS,
+    PAPER_MODELS,
+    PLAN,
+    run_configs,
+    sizes_of,
+)
+from paper_code.runs.profiles import PROFILES, RESULTS_FOLDER, find, toy_seeds
+from paper_code.runs.reading import choice_records, is_published, run_store, stored_records, trials
 from paper_code.runs.record import RunRecord
 
 
@@ -81,12 +90,15 @@ REAL_LOGS = ("movielens", "frappe", "criteo_80k")
 
 def logs_beside(dataset: str, results_dir: str | Path = RESULTS_FOLDER) -> tuple[str, ...]:
     """The logs of the ledger, the one that stands for Criteo first: the synthetic ones and the real ones that have
-    records of the regime; or the given log alone."""
+    runs of the plan, which those that chose the regime are not; or the given log alone."""
     if dataset not in SYNTHETIC_LOGS:
         return (dataset,)
-    of_first = {log for _, log in OF_FIRST_REGIME}
-    there = (log for log in REAL_LOGS if (project_path(results_dir) / log).is_dir())
-    return (*SYNTHETIC_LOGS, *(log for log in there if log not in of_first))
+    store = run_store(results_dir)
+
+    def has_runs(log: str) -> bool:
+        return any(store.find(config) for name in PLAN[log] for config in run_configs(name, log))
+
+    return (*SYNTHETIC_LOGS, *filter(has_runs, REAL_LOGS))
 
 
 def has_few_rows(dataset: str) -> bool:

@@ -7,7 +7,8 @@ import pytest
 from paper_code.chapters import claims, title
 from paper_code.chapters.claims import OF_RECORDS
 from paper_code.chapters.shared.rules import Claim, Effect
-from paper_code.runs.experiments import BOOK
+from paper_code.runs.experiments import run_configs
+from paper_code.runs.profiles import FIRST
 
 
 def claim(name: str, dataset: str, values=(0.30, 0.31, 0.32), **further) -> Claim:
@@ -93,9 +94,14 @@ def test_the_papers_number_is_named_by_the_log_that_ours_stands_for(of_the_regim
     )
 
 
-def test_the_logs_are_those_with_records_of_the_regime(tmp_path, monkeypatch):
-    for log in ("movielens", "criteo_80k"):
-        (tmp_path / log).mkdir()
-    monkeypatch.setattr(claims, "OF_FIRST_REGIME", {(experiment, "criteo_80k") for experiment in BOOK["criteo_80k"]})
+def test_the_logs_are_those_with_runs_of_the_plan(tmp_path):
+    """Of MovieLens there is one; of Frappe only one that chose its regime; of Criteo's rows one of the first regime."""
+    (of_plan,) = run_configs("tables", "movielens", seeds=[100])[:1]
+    (of_choice,) = run_configs("tables", "frappe", seeds=[50])[:1]
+    (of_first,) = run_configs("few_rows", "criteo_80k", FIRST)[:1]
+    for config in (of_plan, of_choice, of_first):
+        path = tmp_path / config.data.name / f"{config.hash}.json"
+        path.parent.mkdir()
+        path.touch()
     assert claims.logs_beside("avazu_like", tmp_path) == ("criteo_like", "avazu_like", "movielens")
     assert claims.logs_beside("mine", tmp_path) == ("mine",)
