@@ -14,7 +14,7 @@ from paper_code.commands.options import (
     sizes,
     whole,
 )
-from paper_code.models.registry import MODELS, base_embedding_size, model_options
+from paper_code.models.registry import DNN, MODELS, base_embedding_size, model_options
 from paper_code.runs.config import RunConfig
 from paper_code.runs.profiles import PROFILES, describe, find, log_of_profile, num_fields, setting
 from paper_code.runs.reading import run_store
@@ -93,6 +93,7 @@ OPTION_MEANINGS = {
     "embedding_std": "embeddings normal with this standard deviation at the start, not Xavier-uniform",
     "blocks": "number of RankMixer blocks",
     "expansion": "hidden size of a token's layers over the token's",
+    "dnn": "where the MLP stands: nowhere, beside the interaction or behind it (default: as published)",
     "groups": "cross layers of block-diagonal projections, of so many blocks",
 }
 
@@ -105,6 +106,8 @@ def add_model_option(parser: argparse.ArgumentParser, option: str, default: obje
     elif isinstance(default, tuple):
         shown = ",".join(map(str, default))
         parser.add_argument(flag, type=sizes, metavar=shown, help=f"{text} (default: {shown})")
+    elif option == "dnn":
+        parser.add_argument(flag, choices=DNN, help=text)
     elif default is None:
         parser.add_argument(flag, type=whole(1) if option == "groups" else number(0), help=text)
     else:
