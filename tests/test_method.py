@@ -80,7 +80,7 @@ def test_a_cross_layer_is_that_of_the_package_and_has_its_projections_as_blocks(
 
 def test_the_pairwise_interaction_is_that_of_fm():
     e = torch.randn(5, N, K, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    expected = PairwiseProducts(1, N, K)(e.unsqueeze(1)).flatten()
+    expected = PairwiseProducts(1, N, K)(e.unsqueeze(1)).sum(dim=(1, 2))
     torch.testing.assert_close(method.pairwise_interaction(e), expected)
 
 

@@ -201,7 +201,7 @@ def test_a_config_of_other_code_is_refused(change, words):
 def test_an_unknown_model_or_option_is_named():
     with pytest.raises(ValueError, match=r"deepfm.*dnn, ipnn"):
         dataclasses.replace(LAPTOP_RUN, model="deepfm")
-    with pytest.raises(ValueError, match=r"dnn has no option .*groups, dnn; its options are hidden, dropout"):
+    with pytest.raises(ValueError, match=r"dnn has no option .*dnn, groups; its options are hidden, dropout"):
         dataclasses.replace(LAPTOP_RUN, model="dnn")
 
 
@@ -438,7 +438,7 @@ def test_provenance(records):
     assert found["modified"] in (True, False, None)
     assert set(found["versions"]) == {"torch", "numpy", "scikit-learn", "python"}
     assert found["versions"]["numpy"] == np.__version__
-    assert found["versions"]["torch"] == torch.__version__
+    assert torch.__version__.startswith(found["versions"]["torch"])  # which may add for which CUDA it was built
     assert (found["device"], found["threads"]) == ("cpu", 1)
     assert re.fullmatch(r"\d{4}-\d\d-\d\d", found["date"])
     assert 0 < found["training_seconds"] <= found["seconds"]
