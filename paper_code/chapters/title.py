@@ -220,9 +220,10 @@ def findings(found: Answers) -> dict[str, str]:
 
 
 def finding(found: Answers, name: str, effect: int) -> str:
-    """What the logs answered by that effect of a claim, real ones first: "0.31 (0.30 to 0.32) on MovieLens-1M and"."""
+    """What the logs answered by that effect of a claim, real ones first: "0.31 (0.30 to 0.32) on MovieLens-1M and"; of
+    what is not testable that it is not."""
     told = [
-        f"{number(question, claim)} on {log_name(log)}"
+        f"{number(question, claim)} on {log_name(log)}" + f", {NOT_TESTABLE}" * (claim.verdict == NOT_TESTABLE)
         for (question, log), claim in found.items()
         if (question.claim, question.effect) == (name, effect) and measured(claim)
     ]
@@ -231,9 +232,9 @@ def finding(found: Answers, name: str, effect: int) -> str:
 
 def untestable(found: Answers) -> str:
     """What could not be tested where, and which check says so."""
-    told = [
-        f"{question.words.rstrip('?')} on {log_name(log)} ({claim.failed})"
-        for (question, log), claim in found.items()
+    told = {
+        f"{claim.statement.rstrip('.')} ({log_name(log)}; {claim.failed})": None
+        for (_, log), claim in found.items()
         if measured(claim) and claim.verdict == NOT_TESTABLE
-    ]
+    }
     return "; ".join(told) or "nothing that has been measured so far"

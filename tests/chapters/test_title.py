@@ -67,8 +67,16 @@ def test_runs_of_the_first_regime_answer_nothing(monkeypatch):
 
 def test_what_a_check_forbids_is_told_with_the_check(of_the_regime):
     found = title.answers([claim("embedding-collapse", "frappe", failed="interactions live: fails")])
-    assert title.findings(found)["untestable"] == "Do embedding tables collapse on Frappe (interactions live: fails)"
+    told = title.findings(found)
+    assert told["untestable"] == "A statement (Frappe; interactions live: fails)"
+    assert told["collapse"] == "0.31 (0.27 to 0.35) on Frappe, not testable here"
     assert "not testable here" in title.answers_table(found).loc[0, "Frappe"]
+
+
+def test_a_claim_that_answers_two_questions_is_told_once(of_the_regime):
+    found = title.answers([claim("law", "frappe", failed="interactions live: fails")])
+    assert len(found) == 2
+    assert title.findings(found)["untestable"] == "A statement (Frappe; interactions live: fails)"
 
 
 @pytest.mark.parametrize(
