@@ -97,12 +97,13 @@ def book_records(
 
 def choice_records(results_dir: str | Path = RESULTS_FOLDER) -> list[RunRecord]:
     """The records that `results_dir` holds of runs by which the regime was chosen."""
-    return [record for record in run_store(results_dir).records() if record.config["seed"] in CHOICE_SEEDS]
+    records = run_store(results_dir).records(*(f'"seed":{seed}' for seed in CHOICE_SEEDS))
+    return [record for record in records if record.config["seed"] in CHOICE_SEEDS]
 
 
 def trials(results_dir: str | Path) -> list[RunRecord]:
     """The records of one epoch that `results_dir` holds, which tell what a run made on a GPU takes on a CPU."""
-    records = run_store(results_dir).records()
+    records = run_store(results_dir).records('"max_epochs":1,', '"max_epochs":1}')
     return [record for record in records if record.config["training"]["max_epochs"] == 1]
 
 

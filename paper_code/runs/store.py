@@ -82,11 +82,15 @@ class RunStore:
             self.lock_path(config).unlink()
         os.close(reservation)
 
-    def records(self) -> Iterator[RunRecord]:
-        """Every record, by name."""
+    def records(self, *texts: str) -> Iterator[RunRecord]:
+        """Every record, by name. texts: only those whose file has one of these, such as '"max_epochs":1,' as `put`
+        writes it; to search a file takes a hundredth of the time that it takes to read its record."""
+        sought = [text.encode() for text in texts]
         for folder in self.folders:
             for path in sorted(folder.glob("*/[!.]*.json")):
-                yield read_record(path)
+                content = path.read_bytes() if sought else b""
+                if not sought or any(text in content for text in sought):
+                    yield read_record(path)
 
 
 def write(path: Path, text: str) -> None:

@@ -235,6 +235,7 @@ def test_records_are_listed_by_name_and_half_written_ones_are_not(tmp_path):
     (tmp_path / "criteo_like" / ".abc.json").write_text("{")
     found = [record.config["seed"] for record in store.records()]
     assert found == [config.seed for config in sorted(configs, key=lambda config: config.hash)]
+    assert {record.config["seed"] for record in store.records('"seed":1', '"seed":3')} == {1, 3}
     assert list(RunStore(tmp_path / "none").records()) == []
 
 
