@@ -142,25 +142,36 @@ def memory(folder: Path, times: int, moments: random.Random) -> dict:
     return {"times": times, "ended_early": early, "stored_then": there, "message": message} | compared(records)
 
 
-def worker(folder: Path, times: int, moments: random.Random) -> dict:
-    kills, early, message, there = 0, 0, "", 0
-    while kills < times:
+def disturbed(folder: Path, times: int, disturb: Callable[[Sweep], int]) -> dict:
+    """disturb: called as long as the sweep goes on, and it, or one begun anew, was disturbed less often than that; how
+    often it was now."""
+    done, early, message, there = 0, 0, "", 0
+    while done < times:
         going = Sweep(folder)
-        while going.process.poll() is None and kills < times:
-            time.sleep(moments.uniform(0, 0.5))
-            if workers := going.workers():
-                with suppress(psutil.NoSuchProcess):
-                    moments.choice(workers).kill()
-                    kills += 1
+        while going.process.poll() is None and done < times:
+            done += disturb(going)
         status, last = going.end()
         if status:
             early, message = early + 1, last
         there = stored(folder)
-        if there == RUNS and kills < times:  # from the beginning
+        if there == RUNS and done < times:  # from the beginning
             for path in folder.rglob("*.json"):
                 path.unlink()
     run(folder)
-    return {"times": kills, "ended_early": early, "stored_then": there, "message": message} | compared(folder)
+    return {"times": done, "ended_early": early, "stored_then": there, "message": message} | compared(folder)
+
+
+def worker(folder: Path, times: int, moments: random.Random) -> dict:
+    def kill(going: Sweep) -> int:
+        time.sleep(moments.uniform(0, 0.5))
+        workers = going.workers()
+        with suppress(psutil.NoSuchProcess):
+            if workers:
+                moments.choice(workers).kill()
+                return 1
+        return 0
+
+    return disturbed(folder, times, kill)
 
 
 def clock(folder: Path, times: int, moments: random.Random) -> dict:
@@ -193,25 +204,16 @@ def machines(folder: Path, times: int, moments: random.Random) -> dict:
 
 
 def sleep(folder: Path, times: int, moments: random.Random) -> dict:
-    slept, early, message, there = 0, 0, "", 0
-    while slept < times:
-        going = Sweep(folder)
-        while going.process.poll() is None and slept < times:
-            time.sleep(moments.uniform(0, 1))
-            with suppress(ProcessLookupError):
-                os.killpg(going.process.pid, signal.SIGSTOP)
-                time.sleep(1)
-                os.killpg(going.process.pid, signal.SIGCONT)
-                slept += 1
-        status, last = going.end()
-        if status:
-            early, message = early + 1, last
-        there = stored(folder)
-        if there == RUNS and slept < times:
-            for path in folder.rglob("*.json"):
-                path.unlink()
-    run(folder)
-    return {"times": slept, "ended_early": early, "stored_then": there, "message": message} | compared(folder)
+    def stop(going: Sweep) -> int:
+        time.sleep(moments.uniform(0, 1))
+        with suppress(ProcessLookupError):
+            os.killpg(going.process.pid, signal.SIGSTOP)
+            time.sleep(1)
+            os.killpg(going.process.pid, signal.SIGCONT)
+            return 1
+        return 0
+
+    return disturbed(folder, times, stop)
 
 
 TRIALS: dict[str, Callable[[Path, int, random.Random], dict]] = {

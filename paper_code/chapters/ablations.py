@@ -2,14 +2,15 @@
 
 from paper_code.chapters.shared.gates import OF_AUC
 from paper_code.chapters.shared.judged import judged_runs
-from paper_code.chapters.shared.rules import Claim, auc_effect, size_name
+from paper_code.chapters.shared.rules import Claim, auc_effect
 from paper_code.chapters.shared.tables import Runs
+from paper_code.chapters.shared.words import size_text
 
 
 def ablation_claims(runs: Runs) -> list[Claim]:
     """The shared interaction of the paper's later version."""
     shared = runs("test_auc", "dcnv2", "ME", variant="shared_interaction")
-    size = size_name(runs.largest)
+    size = size_text(runs.largest)
     name = f"test AUC, multi {size} minus multi {size} with one shared interaction"
     return [
         Claim(

@@ -12,7 +12,7 @@ from paper_code.chapters.runs import processor_seconds
 from paper_code.chapters.shared.gates import OF_AUC
 from paper_code.chapters.shared.html import mean_text
 from paper_code.chapters.shared.judged import OURS, judged_runs
-from paper_code.chapters.shared.rules import Claim, auc_effect, size_name
+from paper_code.chapters.shared.rules import Claim, auc_effect
 from paper_code.chapters.shared.style import (
     BASE_LINE,
     FIGURE_WIDTH,
@@ -24,7 +24,7 @@ from paper_code.chapters.shared.style import (
     wrapped,
 )
 from paper_code.chapters.shared.tables import PLAIN, Runs, log_label, over_seeds, results_table, share_of_random
-from paper_code.chapters.shared.words import gain_text, sizes_text
+from paper_code.chapters.shared.words import gain_text, size_text, sizes_text
 from paper_code.models import MODEL_LABELS
 from paper_code.runs.experiments import up_to_4
 from paper_code.runs.record import RunRecord
@@ -174,7 +174,7 @@ def alternatives_claims(runs: Runs, references: Sequence[RunRecord] = ()) -> lis
 
     def claim(name: str, what: str, rule: str, other) -> Claim:
         effects = [
-            auc_effect(f"test AUC, {MODEL_LABELS[m]} multi {size_name(size)} minus {what}", multi(m), other(m), "above")
+            auc_effect(f"test AUC, {MODEL_LABELS[m]} multi {size_text(size)} minus {what}", multi(m), other(m), "above")
             for m in models
         ]
         statement = f"Multi embedding is better than {what}."

@@ -15,7 +15,7 @@ from paper_code.chapters.models import nfwfm_on_avazu
 from paper_code.chapters.shared.rules import LEVEL, SIGNIFICANT_AUC, holm_factors, verdict_of
 from paper_code.chapters.shared.style import BASE_LINE, FIGURE_WIDTH, GREY, INK, line_look, styled
 from paper_code.chapters.shared.tables import PLAIN
-from paper_code.chapters.shared.words import EMBEDDING_LABELS, gain_text, interval_text, listed, p_text, run_label
+from paper_code.chapters.shared.words import EMBEDDING_LABELS, gain_text, interval_text, p_text, run_label
 from paper_code.models import MODEL_LABELS
 from paper_code.published import NFWFM_AVAZU_10X_GB, PUBLISHED_AVERAGE_GAIN, published_auc, published_gain
 from paper_code.runs.experiments import PAPER_MODELS
@@ -173,11 +173,11 @@ def calibration_table() -> pd.DataFrame:
     A row per claim: log ("both": the mean over both, against 0.001), claim, effect with half of its 95 % interval,
     claimed, p, of the claims of a log after Holm, and verdict; then the same, uncorrected, of every model.
     """
-    rows = []
+    rows, claimed = [], claimed_averages(PAPERS_LARGEST)
     for log in (*LOGS, "both"):
         bound = SIGNIFICANT_AUC if log == "both" else 0.0
         of_log = []
-        for models, of, over, side, *_ in claimed_averages(PAPERS_LARGEST).values():
+        for models, of, over, side, *_ in claimed.values():
             found = published_difference(LOGS if log == "both" else [log], models, of, over)
             of_log.append(
                 (
@@ -192,7 +192,7 @@ def calibration_table() -> pd.DataFrame:
     for log in LOGS:
         for model in PAPER_MODELS:
             for name in ("single", "multi-4x", "multi-10x"):
-                _, of, over, side, *_ = claimed_averages(PAPERS_LARGEST)[name]
+                _, of, over, side, *_ = claimed[name]
                 if not np.isnan(published_gain(log.lower(), model, of, over)):
                     found = published_difference([log], [model], of, over)
                     rows.append(
@@ -207,12 +207,6 @@ def calibration_table() -> pd.DataFrame:
                         )
                     )
     return pd.DataFrame(rows)
-
-
-def mean_of(models: Sequence[str]) -> str:
-    if len(models) == len(PAPER_MODELS):
-        return f"mean of {len(models)} models"
-    return f"mean of {listed(MODEL_LABELS[model] for model in models)}"
 
 
 def calibrated(log: str, claim: str, found: Welch, side: str, p: float, factor: float, bound: float) -> dict:

@@ -13,7 +13,7 @@ from scipy import stats
 from paper_code import spectra
 from paper_code.chapters.shared.gates import LIVE
 from paper_code.chapters.shared.judged import judged_runs, on_headline
-from paper_code.chapters.shared.rules import Claim, Effect, size_name
+from paper_code.chapters.shared.rules import Claim, Effect
 from paper_code.chapters.shared.style import (
     BASE_LINE,
     COLORS,
@@ -25,7 +25,7 @@ from paper_code.chapters.shared.style import (
     styled,
 )
 from paper_code.chapters.shared.tables import Runs, field_abundance, initial_model, results_table
-from paper_code.chapters.shared.words import counted, listed
+from paper_code.chapters.shared.words import counted, listed, size_text
 from paper_code.models.registry import MODEL_LABELS, sub_embedding_size
 from paper_code.runs.record import RunRecord
 
@@ -107,7 +107,7 @@ def law_table(records: Sequence[RunRecord]) -> pd.DataFrame:
             "learned": [law_correlations(record) for record in of_group],
             "control": [law_correlations(r, randomly_projected_abundance(r)) for r in of_group],
         }
-        row = {"model": MODEL_LABELS[model], "size": "base" if scale == 1 else f"{scale}x"}
+        row = {"model": MODEL_LABELS[model], "size": size_text(scale)}
         for number, field_name in enumerate(("own field", "other field")):
             for case, found in cases.items():
                 values = [pair[number] for pair in found]
@@ -215,7 +215,7 @@ def law_effect(runs: Runs, model: str, measure: Callable[[RunRecord], float], na
     def z(record: RunRecord) -> float:
         return fishers_z(measure(record), len(record.fields))
 
-    words = f"{MODEL_LABELS[model]} {size_name(runs.largest)}, {name}, Fisher's z"
+    words = f"{MODEL_LABELS[model]} {size_text(runs.largest)}, {name}, Fisher's z"
     return Effect(words, runs.measured(z, model).tolist(), "above", 0.0)
 
 

@@ -12,7 +12,7 @@ from paper_code.chapters.shared.checks import MOST_NORM_CHANGE, norm_changes
 from paper_code.chapters.shared.gains import by_size, draw_sizes, gains, gains_text, growth_text
 from paper_code.chapters.shared.gates import EVIDENCE_III, LIVE, OF_AUC
 from paper_code.chapters.shared.judged import judged_runs
-from paper_code.chapters.shared.rules import SIGNIFICANT_AUC, Claim, Effect, auc_effect, difference, ratio, size_name
+from paper_code.chapters.shared.rules import SIGNIFICANT_AUC, Claim, Effect, auc_effect, difference, ratio
 from paper_code.chapters.shared.style import (
     BASE_LINE,
     FIGURE_WIDTH,
@@ -26,7 +26,7 @@ from paper_code.chapters.shared.style import (
     styled,
 )
 from paper_code.chapters.shared.tables import Runs, results_table, variant, variant_name, with_references
-from paper_code.chapters.shared.words import counted
+from paper_code.chapters.shared.words import counted, size_text
 from paper_code.runs.record import RunRecord
 
 
@@ -133,7 +133,7 @@ def evidence_iii_claims(runs: Runs) -> list[Claim]:
 
     higher = [
         Effect(
-            f"mean information abundance, {regularised} over plain, {size_name(scale)}",
+            f"mean information abundance, {regularised} over plain, {size_text(scale)}",
             ratio(regularized("information_abundance", scale), plain("information_abundance", scale)),
             "above",
             1.0,
@@ -141,7 +141,7 @@ def evidence_iii_claims(runs: Runs) -> list[Claim]:
         for scale in runs.scales
     ]
     gains = [of("test_auc") - of("test_auc", 1) for of in (regularized, plain)]
-    size = size_name(runs.largest)
+    size = size_text(runs.largest)
     return [
         claim(
             "abundance",

@@ -10,10 +10,10 @@ from paper_code.chapters.fig05_regularized import abundance_by_size_lines, has_o
 from paper_code.chapters.shared.gains import draw_published_beside_ours, gains, gains_text, growth_text, published_gains
 from paper_code.chapters.shared.gates import EVIDENCE_III, LIVE, OF_AUC
 from paper_code.chapters.shared.judged import judged_runs, latent_checks
-from paper_code.chapters.shared.rules import SIGNIFICANT_AUC, Claim, Effect, difference, gain, ratio, size_name
+from paper_code.chapters.shared.rules import SIGNIFICANT_AUC, Claim, Effect, difference, gain, ratio
 from paper_code.chapters.shared.style import FIGURE_WIDTH, log_title, seeds_title, styled, wrapped
 from paper_code.chapters.shared.tables import PLAIN, Runs, results_table
-from paper_code.chapters.shared.words import listed
+from paper_code.chapters.shared.words import listed, size_text
 from paper_code.models import MODEL_LABELS
 from paper_code.published import published_dataset
 from paper_code.runs.record import RunRecord
@@ -55,7 +55,7 @@ def evidence_iv_claims(runs: Runs) -> list[Claim]:
     section, chapter = "Section 4.2, Evidence IV, Figure 6", "fig06_dnn_dcnv2"
     higher = tuple(
         Effect(
-            f"mean information abundance, DNN over DCNv2, {size_name(scale)}",
+            f"mean information abundance, DNN over DCNv2, {size_text(scale)}",
             ratio(*(runs("information_abundance", model, scale=scale) for model in ("dnn", "dcnv2"))),
             "above",
             1.0,
@@ -106,7 +106,7 @@ def finding_2_claims(runs: Runs) -> list[Claim]:
         drop = difference(of("auc_drop"), runs("auc_drop", "dcnv2"))
         growth = of("test_auc") - of("test_auc", 1)
         of_plain = runs("test_auc", "dcnv2") - runs("test_auc", "dcnv2", scale=1)
-        grown = f"test AUC, gain of {size_name(runs.largest)} over base, {label} minus DCNv2"
+        grown = f"test AUC, gain of {size_text(runs.largest)} over base, {label} minus DCNv2"
         effects += [
             Effect(f"mean information abundance, {label} over DCNv2", higher, "above", 1.0),
             Effect(grown, difference(growth, of_plain), "below", 0.0),

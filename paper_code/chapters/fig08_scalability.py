@@ -44,7 +44,7 @@ from paper_code.chapters.shared.style import (
 )
 from paper_code.chapters.shared.tables import PLAIN, Runs, log_label, results_table
 from paper_code.chapters.shared.vega import ALL_MODELS, DASHES, PUBLISHED_GREY, TEXT, dropdown, rounded, specification
-from paper_code.chapters.shared.words import EMBEDDING_LABELS, counted
+from paper_code.chapters.shared.words import EMBEDDING_LABELS, counted, size_text
 from paper_code.models import MODEL_LABELS
 from paper_code.published import published_auc, published_dataset
 from paper_code.runs.record import RunRecord
@@ -293,7 +293,7 @@ def gain_rows(dataset: str, records: Sequence[RunRecord]) -> list[dict]:
                 "source": row.source,
                 "line": label if row.kind == "ours" else "published",
                 "size": row.scale,
-                "size_label": "base" if row.scale == 1 else f"{row.scale}x",
+                "size_label": size_text(row.scale),
                 "position": rounded(row.scale * (1.015 if row.embedding == "ME" else 0.985)),
                 "gain": rounded(row.gain),
                 "low": rounded(low if has_interval else row.gain),

@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 from paper_code import spectra
 from paper_code.chapters.shared.gains import draw_sizes, gains, gains_text
 from paper_code.chapters.shared.gates import FIGURE_9D, LIVE, OF_AUC
-from paper_code.chapters.shared.rules import Claim, Effect, auc_effect, difference, ratio, size_name
+from paper_code.chapters.shared.rules import Claim, Effect, auc_effect, difference, ratio
 from paper_code.chapters.shared.style import (
     BASE_LINE,
     FIGURE_WIDTH,
@@ -46,7 +46,7 @@ from paper_code.chapters.shared.tables import (
     share_of_random,
     variant_name,
 )
-from paper_code.chapters.shared.words import EMBEDDING_LABELS, abundance_text, counted
+from paper_code.chapters.shared.words import EMBEDDING_LABELS, abundance_text, counted, size_text
 from paper_code.models import MODEL_LABELS
 from paper_code.runs.record import RunRecord
 from paper_code.spectra import information_abundance_of
@@ -243,7 +243,7 @@ def describe_variants(data: pd.DataFrame) -> str:
 def figure_9_claims(runs: Runs) -> list[Claim]:
     """Figure 9, at the largest size: single and multi embedding DCNv2, independently trained models in place of sets,
     and multi embedding with restricted norms."""
-    size, several = size_name(runs.largest), ("dcnv2", "ME", runs.largest)
+    size, several = size_text(runs.largest), ("dcnv2", "ME", runs.largest)
 
     def over_independent(measure: Callable[[RunRecord], float]) -> list[float]:
         of_sets, of_models = (runs.measured(measure, *several, variant) for variant in (PLAIN, "ensemble"))

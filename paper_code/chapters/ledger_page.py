@@ -71,6 +71,12 @@ def tally(claims: Sequence[Claim]) -> str:
     return ", ".join(f"{count} {verdict}" for verdict, count in counts.items() if count)
 
 
+def counted_verdicts(told: str) -> list[tuple[str, str]]:
+    """What `tally` tells, apart: every verdict and its number, "" of a single one."""
+    verdicts = {part: part.lstrip("0123456789 ") for part in told.split(", ")}
+    return [(verdict, part.removesuffix(verdict).strip()) for part, verdict in verdicts.items()]
+
+
 FIRST_RUNS = "†"
 """Marks a verdict of runs of the first regime."""
 
@@ -204,12 +210,9 @@ MARKS = {
 def badges(verdicts: str) -> str:
     """A verdict, or several with their numbers as `tally` gives them, as HTML with a mark each."""
     parts = []
-    for part in verdicts.split(", "):
-        verdict = part.lstrip("0123456789 ")
-        kind = verdict.replace(" ", "-")
-        parts.append(
-            f'<span class="verdict {kind}"><span aria-hidden="true">{MARKS.get(verdict, "")}</span> {part}</span>'
-        )
+    for verdict, number in counted_verdicts(verdicts):
+        kind, mark, text = verdict.replace(" ", "-"), MARKS.get(verdict, ""), f"{number} {verdict}".strip()
+        parts.append(f'<span class="verdict {kind}"><span aria-hidden="true">{mark}</span> {text}</span>')
     return "<br>".join(parts)
 
 
@@ -291,8 +294,7 @@ def draw_answers(axes: Axes, left: float, middle: float, width: float, row: dict
     """A bar divided as the answers of a row are, or the mark of its verdict where there is none."""
     total = sum(row[answer] for answer in ANSWER_LOOKS)
     if not total:
-        unjudged = [part.partition(" ") if part[0].isdigit() else ("", "", part) for part in row["verdict"].split(", ")]
-        text = "  ".join(f"{MARKS[verdict]} {number}" for number, _, verdict in unjudged)
+        text = "  ".join(f"{MARKS[verdict]} {number}" for verdict, number in counted_verdicts(row["verdict"]))
         axes.text(left, middle, text, va="center", fontsize=SMALL)
     for answer, (_, look, ink) in ANSWER_LOOKS.items():
         if row[answer]:

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from scipy.optimize import brentq
 
+from paper_code.chapters.shared.words import size_text
 from paper_code.models import MODEL_LABELS, MODELS, base_embedding_size, number_of_parameters
 from paper_code.published import NFWFM_AVAZU_10X_GB, STATISTICS
 from paper_code.runs.cost import BYTES, TRAINING_COPIES
@@ -67,7 +68,7 @@ def memory_table(dataset: str) -> pd.DataFrame:
     table = size_table(dataset)
     wide = table.pivot_table(index=["model", "embedding"], columns="scale", values="training_bytes", sort=False)
     wide = wide.map(lambda value: "" if pd.isna(value) else f"{value / 1e9:.1f}")
-    wide.columns = ["base" if scale == 1 else f"{scale}x" for scale in wide.columns]
+    wide.columns = list(map(size_text, wide.columns))
     return wide.reset_index().assign(model=lambda t: t["model"].map(MODEL_LABELS))
 
 

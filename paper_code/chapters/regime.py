@@ -9,12 +9,13 @@ import pandas as pd
 from paper_code.chapters.shared.checks import learner_label
 from paper_code.chapters.shared.gates import OF_AUC
 from paper_code.chapters.shared.judged import OURS, judged_runs
-from paper_code.chapters.shared.rules import Claim, Effect, auc_effect, size_name
+from paper_code.chapters.shared.rules import Claim, Effect, auc_effect
 from paper_code.chapters.shared.tables import PLAIN, Runs, field_abundance, results_table
+from paper_code.chapters.shared.words import size_text
 from paper_code.data import SYNTHETIC_LOGS
 from paper_code.models import MODEL_LABELS, base_embedding_size
 from paper_code.published import STATISTICS
-from paper_code.runs.choices import kinds_of, validation_auc
+from paper_code.runs.choices import KINDS, kinds_of, validation_auc
 from paper_code.runs.experiments import BOOK, PLAN, run_configs, up_to_4
 from paper_code.runs.logs import load_data
 from paper_code.runs.profiles import FIRST, PRIOR_PRECISION, PROFILES, RESULTS_FOLDER, log_of_profile, training_rows
@@ -127,7 +128,7 @@ def tried_table(records: Iterable[RunRecord]) -> pd.DataFrame:
         if config.get("regularizer"):
             continue
         scale = config["embedding_size"] // base_embedding_size(config["model"], len(record.fields))
-        size = f"{config['num_sets']} sets" if config["num_sets"] > 1 else "base" if scale == 1 else f"{scale}x"
+        size = f"{config['num_sets']} sets" if config["num_sets"] > 1 else size_text(scale)
         hidden = config["options"].get("hidden", [""])
         rows.append(
             {
@@ -158,7 +159,7 @@ def regime_table() -> pd.DataFrame:
     for name, regime in REGIMES.items():
         for of in dict.fromkeys(of for of, _ in kinds_of(name)):
             usual = of not in regime.rates
-            rates = [f"{regime.learning_rate(of, *kind):g}" for kind in ((1, 1), (4, 1), (1, 4))]
+            rates = [f"{regime.learning_rate(of, *kind):g}" for kind in KINDS.values()]
             rows.append(
                 [name, learner_label(of), regime.batch_size, regime.hidden]
                 + [f"({rate})" if usual else rate for rate in rates]
@@ -188,7 +189,7 @@ def parts_table(records: Sequence[RunRecord]) -> pd.DataFrame:
     for name in columns:
         means[name] = ["-" if np.isnan(value) else f"{value / 1000:,.1f}" for value in means[name]]
     means["seconds"] = means["seconds"].map("{:.0f}".format)
-    means["scale"] = ["base" if scale == 1 else f"{scale}x" for scale in means["scale"]]
+    means["scale"] = list(map(size_text, means["scale"]))
     means["model"] = means["model"].map(MODEL_LABELS)
     return means.rename(columns=columns)
 
@@ -213,7 +214,7 @@ def learned_claims(runs: Runs) -> list[Claim]:
     def effect(scale: int, decay: str = "") -> Effect:
         words = f", {decay} times the embeddings' decay" * bool(decay)
         return Effect(
-            f"information abundance, true over permuted labels, {size_name(scale)}{words}",
+            f"information abundance, true over permuted labels, {size_text(scale)}{words}",
             learned(runs, scale, decay),
             "below",
             1.0,
@@ -232,7 +233,7 @@ def learned_claims(runs: Runs) -> list[Claim]:
         claim(
             "collapse-is-learned-by-decay",
             "So it is with a quarter and with four times the embeddings' weight decay.",
-            f"The same at {size_name(size)}.",
+            f"The same at {size_text(size)}.",
             effect(size, "0.25"),
             effect(size, "4"),
             scale=size,
@@ -269,13 +270,13 @@ def control_claims(runs: Runs, of_controls: Runs) -> list[Claim]:
         for model in models:
             variants = [v for v in of_controls.table["variant"].unique() if variant(v)]
             other = of_controls("test_auc", model, "SE", size, variants[0] if variants else "")
-            words = f"test AUC, {MODEL_LABELS[model]} multi {size_name(size)} minus single {size_name(size)} {what}"
+            words = f"test AUC, {MODEL_LABELS[model]} multi {size_text(size)} minus single {size_text(size)} {what}"
             effects.append(auc_effect(words, runs("test_auc", model, "ME", size), other, "above"))
         return Claim(
             f"control-{name}",
             OURS,
             f"Multi embedding is better than single embedding of the same size {what}.",
-            f"Its test AUC at {size_name(size)} is above that, paired by seed.",
+            f"Its test AUC at {size_text(size)} is above that, paired by seed.",
             tuple(effects),
             runs.dataset,
             "table3_fig10",

@@ -18,7 +18,7 @@ from matplotlib.lines import Line2D
 from paper_code.chapters.shared.rules import SIGNIFICANT_AUC
 from paper_code.chapters.shared.style import BASE_LINE, COLORBLIND, FIGURE_WIDTH, INK, styled
 from paper_code.chapters.shared.tables import PLAIN, Runs, half_interval
-from paper_code.chapters.shared.words import EMBEDDING_LABELS, counted, run_label
+from paper_code.chapters.shared.words import EMBEDDING_LABELS, counted, run_label, size_text
 from paper_code.data.click_log import rows_of_share
 from paper_code.models import MODEL_LABELS
 from paper_code.published import STATISTICS, published_auc
@@ -170,7 +170,7 @@ def run_text(dataset: str, device: str) -> pd.DataFrame:
         row = {"model": MODEL_LABELS[model], "embedding": EMBEDDING_LABELS[embedding]}
         for scale in SCALES:
             value = by_scale.get(scale, math.nan)
-            row["base" if scale == 1 else f"{scale}x"] = "-" if math.isnan(value) else time_text(value)
+            row[size_text(scale)] = "-" if math.isnan(value) else time_text(value)
         total = RUNS_OF_A_CELL * by_scale.sum(skipna=False)
         rows.append(row | {"all runs": "-" if math.isnan(total) else time_text(total)})
     return pd.DataFrame(rows)

@@ -232,9 +232,9 @@ def finding(found: Answers, name: str, effect: int) -> str:
 
 def untestable(found: Answers) -> str:
     """What could not be tested where, and which check says so."""
-    told = {
-        f"{claim.statement.rstrip('.')} ({log_name(log)}; {claim.failed})": None
+    told = (
+        f"{claim.statement.rstrip('.')} ({log_name(log)}; {claim.failed})"
         for (_, log), claim in found.items()
         if measured(claim) and claim.verdict == NOT_TESTABLE
-    }
-    return "; ".join(told) or "nothing that has been measured so far"
+    )
+    return "; ".join(dict.fromkeys(told)) or "nothing that has been measured so far"

@@ -40,6 +40,11 @@ class Architecture(NamedTuple):
 DNN = ("alone", "parallel", "stacked")
 """Where the MLP stands (Wang et al., 2026): nowhere, beside the interaction, behind it."""
 
+
+def by_dnn(*heads: str) -> MappingProxyType:
+    return MappingProxyType(dict(zip(DNN, heads, strict=True)))
+
+
 MODELS = {
     "dnn": Architecture("DNN", "Concatenation"),
     "ipnn": Architecture("IPNN", "InnerProducts", options={"released_form": False}),
@@ -49,7 +54,7 @@ MODELS = {
         "DCNv2",
         "CrossNetwork",
         options=CROSS,
-        dnn=MappingProxyType(dict(zip(DNN, ("LinearHead", "ParallelHead", "MeanHead"), strict=True))),
+        dnn=by_dnn("LinearHead", "ParallelHead", "MeanHead"),
     ),
     "finalmlp": Architecture("FinalMLP", "TwoStreams", "BilinearFusionHead", MLP),
     "ffm": Architecture("FFM", "FieldAwareProducts", "SumHead", base_size=8, factorization_machine=True),
@@ -58,7 +63,7 @@ MODELS = {
         "PairwiseProducts",
         "SumHead",
         factorization_machine=True,
-        dnn=MappingProxyType(dict(zip(DNN, ("SumHead", "ParallelHead", "MeanHead"), strict=True))),
+        dnn=by_dnn("SumHead", "ParallelHead", "MeanHead"),
     ),
     "gdcn": Architecture("GDCN", "GatedCrossNetwork", options=CROSS),
     "rankmixer": Architecture("RankMixer", "TokenMixer", options={"blocks": 2, "expansion": 2}),

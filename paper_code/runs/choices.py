@@ -175,9 +175,13 @@ class Chooser:
             print(self.dataset, *key, means.round(5).to_dict(), flush=True)
             chosen[key] = chosen_rate(means)
         # is the width enough at the rates too? The check "trained out" asks
-        doubled = [(model, chosen[model, "base"]) for model in BY_WIDTH if (model, "base") in chosen]
-        for model, rate in doubled:
-            self.records(rate_variants(model, "base", sizes[0], 2 * sizes[1], [rate]), RATE_SEEDS)
+        doubled = [
+            variant
+            for model in BY_WIDTH
+            if (model, "base") in chosen
+            for variant in rate_variants(model, "base", sizes[0], 2 * sizes[1], [chosen[model, "base"]])
+        ]
+        self.records(doubled, RATE_SEEDS)
         learners = dict.fromkeys(of for of, _ in kinds)
         rates = {of: tuple(chosen.get((of, kind), chosen[of, "base"]) for kind in KINDS) for of in learners}
         return LogRegime(*sizes, rates)

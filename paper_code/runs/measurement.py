@@ -145,15 +145,19 @@ def representations(model: CTRModel, ids: Tensor) -> list[dict]:
     def keep_of(name: str, number: int, layer: nn.Module, to_rows: Callable[[Tensor], Tensor]) -> None:
         handles.append(layer.register_forward_hook(lambda _, __, output: keep(f"{name} {number}", to_rows(output))))
 
+    def of_tokens(x: Tensor) -> Tensor:
+        """(sets, tokens, rows, size) -> (rows, sets, tokens, size)."""
+        return x.permute(2, 0, 1, 3)
+
     handles = [model.embedding.register_forward_hook(lambda _, __, output: keep("embeddings", output))]
     for number, layer in enumerate(getattr(model.interaction, "layers", ()), start=1):
         if isinstance(layer, CrossLayer):
             keep_of("cross", number, layer, lambda x: x.unflatten(2, (ids.shape[1], -1)))
     for number, block in enumerate(getattr(model.interaction, "blocks", ()), start=1):
         if number == 1:
-            handles.append(block.register_forward_pre_hook(lambda _, x: keep("tokens", x[0].permute(2, 0, 1, 3))))
-        keep_of("mixing", number, block.mixing_norm, lambda x: x.permute(2, 0, 1, 3))
-        keep_of("block", number, block, lambda x: x.permute(2, 0, 1, 3))
+            handles.append(block.register_forward_pre_hook(lambda _, x: keep("tokens", of_tokens(x[0]))))
+        keep_of("mixing", number, block.mixing_norm, of_tokens)
+        keep_of("block", number, block, of_tokens)
     try:
         model.eval()(ids)
     finally:

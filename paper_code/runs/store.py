@@ -84,12 +84,15 @@ class RunStore:
 
     def records(self, *texts: str) -> Iterator[RunRecord]:
         """Every record, by name. texts: only those whose file has one of these, such as '"max_epochs":1,' as `put`
-        writes it; to search a file takes a hundredth of the time that it takes to read its record."""
-        sought = [text.encode() for text in texts]
+        writes it; to search a file takes a thirtieth of the time that it takes to read its record."""
+
+        def is_asked(path: Path) -> bool:
+            content = path.read_bytes()
+            return any(text.encode() in content for text in texts)
+
         for folder in self.folders:
             for path in sorted(folder.glob("*/[!.]*.json")):
-                content = path.read_bytes() if sought else b""
-                if not sought or any(text in content for text in sought):
+                if not texts or is_asked(path):
                     yield read_record(path)
 
 

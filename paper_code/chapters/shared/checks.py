@@ -82,19 +82,20 @@ def trained_out(tried: Runs) -> pd.DataFrame:
         scores.setdefault((*place, *how), {})[config["seed"]] = record.scores["test_auc"]
     rows = []
     for model, kind in kinds_of(tried.dataset) if regime else ():
-        if model in regime.rates:
-            (scale, sets), rate = KINDS[kind], dict(zip(KINDS, regime.rates[model], strict=True))[kind]
-            embedding, scale = "ME" if sets > 1 else "SE", scale * sets
-            width = regime.hidden if "hidden" in model_options(model.split()[0]) else 0
-            place = model, embedding, scale
-            usual = scores.get((*place, regime.batch_size, width, rate), {})
-            changes = {"half the rate": (width, rate / 2), "double rate": (width, 2 * rate)}
-            if scale == 1 and model in BY_WIDTH:
-                changes["double width"] = 2 * width, rate
-            for what, how in changes.items():
-                changed = scores.get((*place, regime.batch_size, *how), {})
-                gains = [changed[seed] - usual[seed] for seed in sorted(changed.keys() & usual)]
-                rows.append(row(*place, what, gains, f"< {WORTHWHILE}", lambda mean, *_: mean < WORTHWHILE, 1))
+        if model not in regime.rates:
+            continue
+        scale, sets = KINDS[kind]
+        rate = regime.learning_rate(model, scale, sets)
+        width = regime.hidden if "hidden" in model_options(model.split()[0]) else 0
+        place = model, "ME" if sets > 1 else "SE", scale * sets
+        usual = scores.get((*place, regime.batch_size, width, rate), {})
+        changes = {"half the rate": (width, rate / 2), "double rate": (width, 2 * rate)}
+        if kind == "base" and model in BY_WIDTH:
+            changes["double width"] = 2 * width, rate
+        for what, how in changes.items():
+            changed = scores.get((*place, regime.batch_size, *how), {})
+            gains = [changed[seed] - usual[seed] for seed in sorted(changed.keys() & usual)]
+            rows.append(row(*place, what, gains, f"< {WORTHWHILE}", lambda mean, *_: mean < WORTHWHILE, 1))
     return table_of(rows)
 
 

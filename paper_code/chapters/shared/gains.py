@@ -101,7 +101,7 @@ def auc_table(records: Sequence[RunRecord], spread: bool = False) -> pd.DataFram
         key=lambda row: (keys["model"].index(row[0]), row[1] == "ME", keys["variant"].index(row[2]), row[3] == "ours"),
     )
     wide = wide.reindex(order).fillna("")
-    wide.columns = ["base" if scale == 1 else f"{scale}x" for scale in wide.columns]
+    wide.columns = list(map(size_text, wide.columns))
     dataset = records[0].config["data"]["name"]
     sources = {"published": f"published, {published_dataset(dataset)}", "ours": f"ours, {log_label(dataset)}"}
     table = wide.reset_index()
@@ -196,6 +196,6 @@ def draw_sizes(
         )
     scales = sorted(set(scales))
     axes.set_xscale("log")
-    axes.set_xticks(scales, ["base" if scale == 1 else f"{scale}x" for scale in scales])
+    axes.set_xticks(scales, list(map(size_text, scales)))
     axes.minorticks_off()
     axes.set_xlabel("model size")

@@ -335,7 +335,3 @@ def average_gain(
         published=float(np.mean(known)) if known else math.nan,
         leaving_one_out=(min(without), max(without)) if without else None,
     )
-
-
-def size_name(scale: int) -> str:
-    return "base" if scale == 1 else f"{scale}x"

@@ -22,7 +22,7 @@ def size_text(scale: float) -> str:
 
 def run_label(embedding: str, scale: float) -> str:
     """A run of a model by its embedding and size; at the base both embeddings are one."""
-    return "base" if scale == 1 else f"{EMBEDDING_LABELS[embedding]} {scale:.0f}x"
+    return "base" if scale == 1 else f"{EMBEDDING_LABELS[embedding]} {size_text(scale)}"
 
 
 def sizes_text(scales: Iterable[float]) -> str:
