@@ -15,9 +15,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from scipy.sparse import csr_matrix
-from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import roc_auc_score
-from sklearn.model_selection import StratifiedKFold
 from tqdm import tqdm
 
 from paper_code.data import SYNTHETIC_LOGS, ClickLog, load_click_log
@@ -146,6 +143,8 @@ def bits(labels: np.ndarray, predicted: np.ndarray) -> float:
 
 def folds(labels: np.ndarray, seed: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Rows of training and test, five times, each row in one test part, with the same click rate in all."""
+    from sklearn.model_selection import StratifiedKFold
+
     return StratifiedKFold(FOLDS, shuffle=True, random_state=seed).split(labels[:, None], labels)
 
 
@@ -173,6 +172,9 @@ def dependence(ids: np.ndarray, entropies: np.ndarray, rng: np.random.Generator)
 
 def predicted_auc(log: ClickLog, with_pairs: bool, seed: int = 0) -> float:
     """AUC of a logistic regression, each row predicted by one fitted on the other four fifths of the rows."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.metrics import roc_auc_score
+
     features, labels = one_hot(log, with_pairs), np.asarray(log.labels)
     scores, penalty = np.empty(log.rows), None
     for train, test in folds(labels, seed):
@@ -288,6 +290,8 @@ if __name__ == "__main__":
 
 def bayes_auc(log: ClickLog, seed: int) -> float:
     """The AUC of a synthetic log's true click probability on the test rows of the split by that seed."""
+    from sklearn.metrics import roc_auc_score
+
     test = log.split(seed).test
     return float(roc_auc_score(log.labels[test], log.click_probability[test]))
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import vl_convert
 
-from paper_code.chapters import fig03_chart, fig03_interaction_collapse, fig04_toy, fig08_scalability
+from paper_code.chapters import fig03_chart, fig03_interaction_collapse, fig04_chart, fig08_chart
 from paper_code.chapters.shared import gains, tables, vega
 from paper_code.chapters.shared.tables import Runs
 from paper_code.chapters.shared.words import EMBEDDING_LABELS
@@ -40,8 +40,8 @@ def toy_results():
 def charts(of_logs, law_records, toy_results):
     return {
         "law": fig03_chart.law_chart(*law_records),
-        "toy": fig04_toy.toy_chart(*toy_results),
-        "gains": fig08_scalability.gains_chart(of_logs, "avazu_like"),
+        "toy": fig04_chart.toy_chart(*toy_results),
+        "gains": fig08_chart.gains_chart(of_logs, "avazu_like"),
     }
 
 
@@ -202,13 +202,13 @@ def test_the_title_names_both_sources(charts):
 
 
 def test_single_embedding_alone(of_logs):
-    chart = fig08_scalability.gains_chart(of_logs, embeddings=["SE"])
+    chart = fig08_chart.gains_chart(of_logs, embeddings=["SE"])
     assert {row["embedding"] for row in data_of(chart)} == {"single"}
 
 
 def test_a_model_that_the_paper_lacks_has_ours_alone():
     records = [r for r in stored_records("newer", "criteo_like") if r.config["model"] == "gdcn"]
-    chart = fig08_scalability.gains_chart({"criteo_like": records})
+    chart = fig08_chart.gains_chart({"criteo_like": records})
     assert {row["kind"] for row in data_of(chart)} == {"ours"}
     assert parameters(chart)["shown"]["bind"]["options"] == ["ours"]
     assert parameters(chart)["model"]["bind"]["options"] == ["GDCN"]
