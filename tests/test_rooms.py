@@ -79,6 +79,12 @@ def test_the_core_imports_numpy_and_safetensors_alone():
     assert found == {"paper_code", "numpy", "safetensors"}
 
 
+def test_the_ledger_starts_without_what_trains_or_makes_charts():
+    code = "import sys, paper_code.chapters.claims; print(*{'torch', 'altair', 'sklearn'} & set(sys.modules))"
+    found = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split()
+    assert found == []
+
+
 def test_the_arrows_between_chapters_are_those_that_are_listed():
     def chapter(name: str) -> str | None:
         parts = name.split(".")[1:]
