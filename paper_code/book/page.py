@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from html import escape
 from types import ModuleType
 
@@ -18,6 +18,18 @@ from paper_code.runs.profiles import seeds_of
 from paper_code.runs.reading import records_of
 from paper_code.runs.record import RunRecord
 
+FIRST_RUNS = (
+    '<div class="admonition warning"><p class="admonition-title">Runs of the first regime</p><p>This page shows some '
+    "of this project's first runs. Weight decay had switched their interactions off "
+    '(<a href="regime.html">how that was found</a>), and the synthetic logs were an earlier version of those that the '
+    "book describes. No claim is judged by them. They stay until the new ones are made.</p></div>"
+)
+
+
+def of_first_regime(record: RunRecord) -> bool:
+    """Is a record of the laptop profile of the first regime? It averaged no weights."""
+    return "averaging" not in record.config["training"]
+
 
 @dataclass(frozen=True)
 class Page:
@@ -30,15 +42,23 @@ class Page:
     device: str
     results_dir: str
     figures_dir: str
+    warned: list[str] = field(default_factory=list, init=False)
 
     def __post_init__(self) -> None:
         for name in ("dataset", "profile", "device", "results_dir", "figures_dir"):
             check_text(name, getattr(self, name))
 
     def records(self, experiment: str, dataset: str | None = None) -> list[RunRecord]:
-        """The records of an experiment, on the page's log unless another is named; what is missing is trained first."""
+        """The records of an experiment, on the page's log unless another is named; what is missing is trained first.
+
+        Says once where it is called if some are of the first regime.
+        """
         dataset = dataset or self.dataset
-        return records_of(experiment, dataset, self.profile, self.seeds, self.device, self.results_dir)
+        records = records_of(experiment, dataset, self.profile, self.seeds, self.device, self.results_dir)
+        if self.profile == "laptop" and not self.warned and any(map(of_first_regime, records)):
+            self.warned.append(experiment)
+            display(HTML(FIRST_RUNS))
+        return records
 
     def claims(self, *names: str, datasets: Sequence[str] = ()) -> list[Claim]:
         """The claims whose names begin so, on the page's log unless others are named, judged as in the ledger."""
@@ -88,10 +108,13 @@ class Page:
             "notebook": f"_sources/{self.notebook}.ipynb",
         } | ({"all runs (CSV)": "figures/data/runs.csv"} if records else {})
         links = " · ".join(f'<a href="{path}" download>{label}</a>' for label, path in files.items())
-        anew = "<p>It reads the stored records; with <code>-p results_dir _build/runs</code> it trains anew.</p>"
+        first = self.profile == "laptop" and any(map(of_first_regime, records))
+        anew = "<p>It reads the stored records; with <code>-p results_dir _build/runs</code> it trains "
+        anew += "runs of the regime instead.</p>" if first else "anew.</p>"
         facts = {"made by": made_by}
         if records:
-            facts = {"profile": self.profile} | provenance(records)
+            regime = {"regime": "the first; these runs are only read"} if first else {}
+            facts = {"profile": self.profile} | regime | provenance(records)
         rows = "".join(f"<dt>{label}</dt><dd>{escape(text)}</dd>" for label, text in facts.items())
         spec = "" if chart is None else json.dumps(chart, separators=(",", ":")).replace("<", "\\u003c")
         script = spec and f'<script type="application/json" class="interactive-chart">{spec}</script>'

@@ -159,12 +159,22 @@ class Ledger:
     def trials(self) -> list[RunRecord]:
         return trials(self.results_dir)
 
+    def of_first_regime(self, experiment: str, dataset: str) -> bool:
+        """Are the experiment's records of the log, as far as the project has some, still of the first regime?"""
+        published = self.profile == "laptop" and is_published(self.results_dir)
+        return published and (experiment, dataset) in OF_FIRST_REGIME
+
+    def runs_of_regime(self, experiment: str, dataset: str) -> Runs:
+        """As `runs`, without those of the first regime, of which no check is made."""
+        runs = self.runs(experiment, dataset)
+        return Runs([], dataset, runs.scales) if self.of_first_regime(experiment, dataset) else runs
+
     def checks(self, dataset: str, names: Sequence[str] | None = None) -> list[Check]:
         """The checks of a log; names: which, None: all."""
         chosen = [name for name in names_for(dataset) if names is None or name in names]
         for name in chosen:
             if (name, dataset) not in self.found:
-                self.found[name, dataset] = check_of(name, partial(self.runs, dataset=dataset), dataset)
+                self.found[name, dataset] = check_of(name, partial(self.runs_of_regime, dataset=dataset), dataset)
         return [self.found[name, dataset] for name in chosen]
 
     def gated(self, claim: Claim) -> Claim:

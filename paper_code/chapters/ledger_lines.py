@@ -44,7 +44,7 @@ class Line:
         return found
 
 
-LARGEST, MULTI = "AUC, largest minus base", "AUC, multi minus single"
+LARGEST, MULTI = "AUC, largest size here minus base", "AUC, multi minus single"
 IN_SHORT = {
     "the phenomenon": (
         ("Learned embeddings collapse", "embedding-collapse", "share of random"),

@@ -217,12 +217,13 @@ def badges(verdicts: str) -> str:
 
 
 def in_short(claims: Sequence[Claim]) -> str:
-    """The claims as HTML for a reader in haste: of each its verdict, its words and the effect that counts, which is the
-    last, with its interval. Those that are not tested are left out if others are."""
+    """The claims as HTML for a reader in haste: of each its verdict, its words and its effects with their intervals, of
+    more than two the last. Those that are not tested are left out if others are."""
     rows = []
     for claim in [claim for claim in claims if claim.tested] or claims:
-        shown = claims_table([claim]).iloc[-1]
-        found = [f"{shown['effect']}: {shown['ours']} ({shown['interval']})"] * claim.tested
+        effects = claims_table([claim])
+        shown = effects if len(effects) <= 2 else effects.tail(1)
+        found = [f"{row.effect}: {row.ours} ({row.interval})" for row in shown.itertuples()] if claim.tested else []
         found += [claim.reason] * bool(claim.reason)
         log = f" <small>({escape(log_label(claim.dataset))})</small>" if claim.dataset else ""
         rows.append(

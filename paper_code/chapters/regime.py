@@ -6,11 +6,12 @@ from math import sqrt
 import numpy as np
 import pandas as pd
 
-from paper_code.chapters.shared.checks import learner_label
-from paper_code.chapters.shared.gates import OF_AUC
+from paper_code.chapters.shared.checks import check_table, learner_label
+from paper_code.chapters.shared.gates import DESCRIPTIVE, NOT_RUN, OF_AUC, Check
+from paper_code.chapters.shared.html import html_table
 from paper_code.chapters.shared.judged import OURS, judged_runs
 from paper_code.chapters.shared.rules import Claim, Effect, auc_effect
-from paper_code.chapters.shared.tables import PLAIN, Runs, field_abundance, results_table
+from paper_code.chapters.shared.tables import PLAIN, Runs, field_abundance, log_label, results_table
 from paper_code.chapters.shared.words import size_text
 from paper_code.data import SYNTHETIC_LOGS
 from paper_code.models import MODEL_LABELS, base_embedding_size
@@ -121,7 +122,7 @@ def similarity_of(name: str) -> list[float]:
 
 def tried_table(records: Iterable[RunRecord]) -> pd.DataFrame:
     """What was tried, as text: a row for each log, model, size, batch size and width, a column for each learning rate
-    with the mean validation AUC and, if there are fewer than three, the number of seeds."""
+    with the validation AUC of the first seed, by which rates are compared, and where all three are there their mean."""
     rows = []
     for record in records:
         config = record.config
@@ -138,18 +139,25 @@ def tried_table(records: Iterable[RunRecord]) -> pd.DataFrame:
                 "batch": config["training"]["batch_size"],
                 "width": hidden[0],
                 "rate": config["training"]["learning_rate"],
+                "seed": config["seed"],
                 "auc": validation_auc(record),
             }
         )
     if not rows:
         return pd.DataFrame(columns=["log", "model", "size", "batch", "width"])
     keys = ["log", "model", "size", "batch", "width", "rate"]
-    groups = pd.DataFrame(rows).groupby(keys)["auc"].agg(["mean", "count"])
-    seeds = len(CHOICE_SEEDS)
-    text = [f"{mean:.4f}" + f" ({count})" * (count < seeds) for mean, count in groups.itertuples(index=False)]
-    table = pd.Series(text, groups.index).unstack(fill_value="")
+    by_seed = pd.DataFrame(rows).pivot_table("auc", keys, "seed").reindex(columns=CHOICE_SEEDS)
+    text = [tried_text(found) for found in by_seed.to_numpy()]
+    table = pd.Series(text, by_seed.index).unstack(fill_value="")
     table.columns = [f"rate {rate:g}" for rate in table.columns]
     return table.reset_index()
+
+
+def tried_text(of_seeds: np.ndarray) -> str:
+    """Validation AUC of the first seed, and the mean of all if all are there; NaN where there is no run."""
+    first, complete = of_seeds[0], not np.isnan(of_seeds).any()
+    told = [f"{first:.4f}"] * bool(np.isfinite(first)) + [f"mean {of_seeds.mean():.4f}"] * complete
+    return ", ".join(told)
 
 
 def regime_table() -> pd.DataFrame:
@@ -178,6 +186,17 @@ def planned_runs() -> pd.DataFrame:
             counted |= configs.keys()
             rows.append((dataset, experiment, len(new), sum(store.find(config) is not None for config in new)))
     return pd.DataFrame(rows, columns=["log", "experiment", "further runs", "there"])
+
+
+def numbers_html(found: Iterable[Check]) -> str:
+    """The numbers of the checks that were made as HTML, a table each, which unfolds."""
+    return "\n".join(
+        f"<details><summary>{check.name}, {log_label(check.dataset)}: {check.outcome}</summary>"
+        f"<p>{check.measures[0].upper()}{check.measures[1:]}. Passes if: {check.bound}.</p>"
+        f"{html_table(check_table(check))}</details>"
+        for check in found
+        if check.outcome not in (NOT_RUN, DESCRIPTIVE)
+    )
 
 
 def parts_table(records: Sequence[RunRecord]) -> pd.DataFrame:
@@ -232,7 +251,7 @@ def learned_claims(runs: Runs) -> list[Claim]:
         ),
         claim(
             "collapse-is-learned-by-decay",
-            "So it is with a quarter and with four times the embeddings' weight decay.",
+            "The same holds when the embeddings' weight decay is a quarter or four times as large.",
             f"The same at {size_text(size)}.",
             effect(size, "0.25"),
             effect(size, "4"),

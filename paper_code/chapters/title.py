@@ -9,7 +9,7 @@ import pandas as pd
 from paper_code.chapters.claims import of_first_regime
 from paper_code.chapters.ledger_page import badges, small
 from paper_code.chapters.shared.html import html_table
-from paper_code.chapters.shared.rules import NOT_TESTABLE, NOT_TESTED, Claim
+from paper_code.chapters.shared.rules import CONTRADICTED, NOT_TESTABLE, NOT_TESTED, Claim
 from paper_code.chapters.shared.tables import log_label
 from paper_code.chapters.shared.words import gain_text, listed
 from paper_code.published import published_dataset
@@ -66,12 +66,12 @@ QUESTIONS = (
         "average-single",
         0,
         gain_text,
-        "test AUC, largest minus base, mean of six models",
+        "test AUC, largest size here minus base, mean of six models",
         "fig01_scaling",
     ),
     Question(
         "Does a collapsed field collapse those it meets? In FFM",
-        "law",
+        "interaction-collapse-ffm",
         0,
         as_correlation,
         "rank correlation with the other field",
@@ -80,8 +80,8 @@ QUESTIONS = (
     ),
     Question(
         "In DCNv2",
-        "law",
-        1,
+        "interaction-collapse-dcnv2",
+        0,
         as_correlation,
         "rank correlation with the other field",
         "fig03_interaction_collapse",
@@ -209,13 +209,15 @@ def findings(found: Answers) -> dict[str, str]:
         "collapse": ("embedding-collapse", 0),
         "single": ("average-single", 0),
         "multi": ("average-multi-4x", 0),
-        "law": ("law", 1),
+        "law_ffm": ("interaction-collapse-ffm", 0),
+        "law_dcnv2": ("interaction-collapse-dcnv2", 0),
     }
     seeds = {len(c.effects[q.effect].values) for (q, _), c in found.items() if measured(c)}
     return {
         **{name: finding(found, *question) for name, question in asked.items()},
         "seeds": " to ".join(map(str, sorted({min(seeds), max(seeds)}))) if seeds else f"[{AWAITED}]",
         "untestable": untestable(found),
+        "contradicted": contradicted(found),
     }
 
 
@@ -223,11 +225,20 @@ def finding(found: Answers, name: str, effect: int) -> str:
     """What the logs answered by that effect of a claim, real ones first: "0.31 (0.30 to 0.32) on MovieLens-1M and"; of
     what is not testable that it is not."""
     told = [
-        f"{number(question, claim)} on {log_name(log)}" + f", {NOT_TESTABLE}" * (claim.verdict == NOT_TESTABLE)
+        f"{number(question, claim)} on {log_name(log)}" + f" ({NOT_TESTABLE})" * (claim.verdict == NOT_TESTABLE)
         for (question, log), claim in found.items()
         if (question.claim, question.effect) == (name, effect) and measured(claim)
     ]
     return listed(told) if told else f"[{AWAITED}]"
+
+
+def contradicted(found: Answers) -> str:
+    told = (
+        f"{claim.statement.rstrip('.')} ({log_name(log)})"
+        for (_, log), claim in found.items()
+        if measured(claim) and claim.verdict == CONTRADICTED
+    )
+    return "; ".join(dict.fromkeys(told)) or "nothing so far"
 
 
 def untestable(found: Answers) -> str:

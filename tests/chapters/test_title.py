@@ -51,8 +51,8 @@ def test_an_answer_has_its_effect_interval_and_verdict(of_the_regime):
 
 
 def test_a_rank_correlation_is_told_as_one(of_the_regime):
-    found = title.answers([claim("law", "criteo_like", (0.5493, 0.5493, 0.5493))])
-    assert title.findings(found)["law"].startswith("+0.50 (+0.50 to +0.50)")
+    found = title.answers([claim("interaction-collapse-dcnv2", "criteo_like", (0.5493, 0.5493, 0.5493))])
+    assert title.findings(found)["law_dcnv2"].startswith("+0.50 (+0.50 to +0.50)")
 
 
 def test_runs_of_the_first_regime_answer_nothing(monkeypatch):
@@ -61,7 +61,8 @@ def test_runs_of_the_first_regime_answer_nothing(monkeypatch):
     assert title.answers_table(found).loc[0, "criteo_like, synthetic"] == title.AWAITED
     assert title.findings(found) == {
         "untestable": "nothing that has been measured so far",
-        **dict.fromkeys(["collapse", "single", "multi", "law", "seeds"], f"[{title.AWAITED}]"),
+        "contradicted": "nothing so far",
+        **dict.fromkeys(["collapse", "single", "multi", "law_ffm", "law_dcnv2", "seeds"], f"[{title.AWAITED}]"),
     }
 
 
@@ -69,12 +70,14 @@ def test_what_a_check_forbids_is_told_with_the_check(of_the_regime):
     found = title.answers([claim("embedding-collapse", "frappe", failed="interactions live: fails")])
     told = title.findings(found)
     assert told["untestable"] == "A statement (Frappe; interactions live: fails)"
-    assert told["collapse"] == "0.31 (0.27 to 0.35) on Frappe, not testable here"
+    assert told["collapse"] == "0.31 (0.27 to 0.35) on Frappe (not testable here)"
     assert "not testable here" in title.answers_table(found).loc[0, "Frappe"]
 
 
 def test_a_claim_that_answers_two_questions_is_told_once(of_the_regime):
-    found = title.answers([claim("law", "frappe", failed="interactions live: fails")])
+    failed = "interactions live: fails"
+    names = ("interaction-collapse-ffm", "interaction-collapse-dcnv2")
+    found = title.answers([claim(name, "frappe", failed=failed) for name in names])
     assert len(found) == 2
     assert title.findings(found)["untestable"] == "A statement (Frappe; interactions live: fails)"
 

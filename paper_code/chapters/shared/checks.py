@@ -341,20 +341,12 @@ def names_for(dataset: str) -> list[str]:
     return [name for name in CHECKS if name != LATENT or dataset == LATENT_LOG]
 
 
-def summary_table(checks: Sequence[Check]) -> pd.DataFrame:
-    """A row per check and log: what was measured, when it passes, the outcome, what it gates."""
-    rows = [
-        {
-            "check": check.name,
-            "log": log_label(check.dataset),
-            "measured": check.measures,
-            "passes if": check.bound,
-            "outcome": check.outcome,
-            "gates": check.gates,
-        }
-        for check in checks
-    ]
-    return pd.DataFrame(rows, columns=["check", "log", "measured", "passes if", "outcome", "gates"])
+def outcomes_table(checks: Sequence[Check]) -> pd.DataFrame:
+    """A row per check, a column for each log with its outcome; "" of a check that the log does not have."""
+    outcomes = {(check.name, log_label(check.dataset)): check.outcome for check in checks}
+    logs = list(dict.fromkeys(log for _, log in outcomes))
+    names = dict.fromkeys(name for name, _ in outcomes)
+    return pd.DataFrame([{"check": name} | {log: outcomes.get((name, log), "") for log in logs} for name in names])
 
 
 def learner_label(name: str) -> str:
