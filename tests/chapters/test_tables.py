@@ -286,6 +286,8 @@ def test_provenance_names_what_a_reader_needs_to_make_the_runs_again():
         "hardware": "a cpu; a cuda",
         "made": "2026-01-02",
     }
+    own = run_of("cpu", 0, 4, embedding_weight_decay=2e-4)
+    assert "weight decay 1e-06 (embeddings 0.0002), patience" in provenance([own])["training"]
 
 
 def test_a_table_of_html_puts_deviations_below_means_and_can_be_scrolled_by_keyboard():

@@ -64,8 +64,9 @@ def provenance(records: Sequence[RunRecord]) -> dict[str, str]:
     for data in (record.config["data"] for record in records):
         logs.setdefault(log_label(data["name"]), set()).add(data["rows"])
     protocols = {
-        f"batch size {c['batch_size']}, weight decay {c['weight_decay']:.3g} (embeddings {embedding_decay(c):.3g}), "
-        f"patience {c['patience']}"
+        f"batch size {c['batch_size']}, weight decay {c['weight_decay']:.3g}"
+        + f" (embeddings {embedding_decay(c):.3g})" * ("embedding_weight_decay" in c)
+        + f", patience {c['patience']}"
         for c in (record.config["training"] for record in records)
     }
     versions = {", ".join(f"{name} {number}" for name, number in origin["versions"].items()) for origin in origins}
