@@ -94,5 +94,5 @@ REGIMES = {
         rates={"dnn": (8e-3, 2e-3, 2e-3), "dcnv2": (8e-3, 8e-3, 8e-3), "ffm": (5e-4, 5e-4, 5e-4)},
     ),
     "avazu_like": LogRegime(batch_size=256, hidden=256),
-    "movielens": LogRegime(batch_size=512, hidden=128),
+    "movielens": LogRegime(batch_size=2048, hidden=128),
 }
