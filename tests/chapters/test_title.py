@@ -34,8 +34,11 @@ def test_a_claim_is_of_the_first_regime_with_any_of_its_experiments(monkeypatch)
         ("law", "avazu_like", False),
         ("embedding-collapse", "criteo_like", False),
         ("embedding-collapse", "criteo_80k", True),
+        ("logs-single", "", False),
     ]:
         assert claims.of_first_regime(claim(name, dataset)) == expected
+    monkeypatch.setattr(claims, "OF_FIRST_REGIME", {("tables", "avazu_like")})
+    assert claims.of_first_regime(claim("logs-single", ""))
 
 
 def test_an_answer_has_its_effect_interval_and_verdict(of_the_regime):
