@@ -257,7 +257,7 @@ def claims_table(claims: Sequence[Claim]) -> pd.DataFrame:
     rows = []
     for claim in claims:
         for effect, answer in zip(claim.effects, claim.answers, strict=True):
-            digits = "+.5f" if "AUC" in effect.name else ".2f"
+            digits = "+.5f" if "AUC" in effect.name else "+.4f" if "loss" in effect.name else ".2f"
             tested, confidence = effect.tested, claim.confidence
             low, high = effect.interval(confidence) if tested else (math.nan, math.nan)
             power, without = effect.power(confidence), effect.leaving_one_out

@@ -39,6 +39,10 @@ RUNS_OF_A_CELL = len(PROFILES["paper"].seeds)  # by different random initialisat
 LEAST_EPOCHS = TrainingConfig.patience + 1  # that the protocol allows: the first is the best
 
 
+def times_as(ratio: float) -> str:
+    return "as" if ratio == 1 else f"{ratio:g} times as"
+
+
 def measured_steps(device: str) -> pd.DataFrame:
     """The benchmark's rows of the device, cpu or cuda: one per case and participant.
 
@@ -102,7 +106,7 @@ def goals_table(table: pd.DataFrame) -> pd.DataFrame:
         if len(of := table[table["participant"] == name])
     ]
     parts.append(
-        (f"multi embedding at least {least:g} times as fast as a loop over the sets", loops["ratio_median"], least)
+        (f"multi embedding at least {times_as(least)} fast as a loop over the sets", loops["ratio_median"], least)
     )
     rows = [(goal, (ratios >= bound).sum(), len(ratios), ratios.min(), ratios.max()) for goal, ratios, bound in parts]
     goal = f"DNN and DCNv2 in at most {MAXIMUM_OVER_FLOOR:g} times the floor"
