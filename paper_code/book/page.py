@@ -15,7 +15,7 @@ from paper_code.chapters.shared.style import save_figure
 from paper_code.chapters.shared.tables import provenance
 from paper_code.runs.config import check_text
 from paper_code.runs.profiles import seeds_of
-from paper_code.runs.reading import records_of
+from paper_code.runs.reading import of_first_regime, records_of
 from paper_code.runs.record import RunRecord
 
 FIRST_RUNS = (
@@ -24,11 +24,6 @@ FIRST_RUNS = (
     '(<a href="regime.html">how that was found</a>), and the synthetic logs were an earlier version of those that the '
     "book describes. No claim is judged by them. They stay until the new ones are made.</p></div>"
 )
-
-
-def of_first_regime(record: RunRecord) -> bool:
-    """Is a record of the laptop profile of the first regime? It averaged no weights."""
-    return "averaging" not in record.config["training"]
 
 
 @dataclass(frozen=True)
@@ -55,10 +50,14 @@ class Page:
         """
         dataset = dataset or self.dataset
         records = records_of(experiment, dataset, self.profile, self.seeds, self.device, self.results_dir)
-        if self.profile == "laptop" and not self.warned and any(map(of_first_regime, records)):
+        if not self.warned and self.has_first(records):
             self.warned.append(experiment)
             display(HTML(FIRST_RUNS))
         return records
+
+    def has_first(self, records: Sequence[RunRecord]) -> bool:
+        """Are some of the records of the first regime?"""
+        return self.profile == "laptop" and any(map(of_first_regime, records))
 
     def claims(self, *names: str, datasets: Sequence[str] = ()) -> list[Claim]:
         """The claims whose names begin so, on the page's log unless others are named, judged as in the ledger."""
@@ -108,7 +107,7 @@ class Page:
             "notebook": f"_sources/{self.notebook}.ipynb",
         } | ({"all runs (CSV)": "figures/data/runs.csv"} if records else {})
         links = " · ".join(f'<a href="{path}" download>{label}</a>' for label, path in files.items())
-        first = self.profile == "laptop" and any(map(of_first_regime, records))
+        first = self.has_first(records)
         anew = "<p>It reads the stored records; with <code>-p results_dir _build/runs</code> it trains "
         anew += "runs of the regime instead.</p>" if first else "anew.</p>"
         facts = {"made by": made_by}

@@ -115,11 +115,12 @@ def over_logs_claims(of_logs: Sequence[Runs]) -> list[Claim]:
             in_d_prime=float(np.mean([of_log.in_d_prime for of_log in of_each])),
         )
         of_latent = latent_checks(LATENT_LOG) if LATENT_LOG in names and over == ("SE", 1) else ()
+        by_how_much = "or gains less than" if side == "below" else "by more than"
         claims.append(
             Claim(
                 f"logs-{name}",
                 "Section 5.2, Table 1",
-                f"{statement} and over the logs, by more than {SIGNIFICANT_AUC}, the paper's significant gain.",
+                f"{statement} and over the logs, {by_how_much} {SIGNIFICANT_AUC}, the paper's significant gain.",
                 f"The difference in test AUC, averaged over the models and over the logs within a seed, is {side} "
                 f"{SIGNIFICANT_AUC}.",
                 (effect,),

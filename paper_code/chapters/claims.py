@@ -43,7 +43,7 @@ from paper_code.runs.experiments import (
     sizes_of,
 )
 from paper_code.runs.profiles import PROFILES, RESULTS_FOLDER, find, toy_seeds
-from paper_code.runs.reading import choice_records, is_published, run_store, stored_records, trials
+from paper_code.runs.reading import choice_records, run_store, shows_first, stored_records, trials
 from paper_code.runs.record import RunRecord
 
 
@@ -161,15 +161,11 @@ class Ledger:
     def trials(self) -> list[RunRecord]:
         return trials(self.results_dir)
 
-    def of_first_regime(self, experiment: str, dataset: str) -> bool:
-        """Are the experiment's records of the log, as far as the project has some, still of the first regime?"""
-        published = self.profile == "laptop" and is_published(self.results_dir)
-        return published and (experiment, dataset) in OF_FIRST_REGIME
-
     def runs_of_regime(self, experiment: str, dataset: str) -> Runs:
         """As `runs`, without those of the first regime, of which no check is made."""
         runs = self.runs(experiment, dataset)
-        return Runs([], dataset, runs.scales) if self.of_first_regime(experiment, dataset) else runs
+        still = shows_first(self.profile, self.results_dir) and (experiment, dataset) in OF_FIRST_REGIME
+        return Runs([], dataset, runs.scales) if still else runs
 
     def checks(self, dataset: str, names: Sequence[str] | None = None) -> list[Check]:
         """The checks of a log; names: which, None: all."""
@@ -182,7 +178,7 @@ class Ledger:
     def gated(self, claim: Claim) -> Claim:
         """By the checks of its log, or if it is over the logs of all that it is over. These are made in the regime: no
         claim on runs of the first is testable."""
-        if self.profile == "laptop" and is_published(self.results_dir) and of_first_regime(claim):
+        if shows_first(self.profile, self.results_dir) and of_first_regime(claim):
             return replace(claim, failed=OF_FIRST_RUNS)
         names = (*claim.checks, LIVE) if claim.averaged else claim.checks
         over = [

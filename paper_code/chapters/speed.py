@@ -98,7 +98,7 @@ def goals_table(table: pd.DataFrame) -> pd.DataFrame:
     over_floor = floors["seconds_per_step"] / floors["floor_seconds"]
     parts = [
         (
-            f"at least {MINIMUM_RATIO['library']:g} times as fast as {label}",
+            f"at least {times_as(MINIMUM_RATIO['library'])} fast as {label}",
             of["ratio_median"],
             MINIMUM_RATIO["library"],
         )

@@ -233,19 +233,17 @@ def finding(found: Answers, name: str, effect: int) -> str:
 
 
 def contradicted(found: Answers) -> str:
-    told = (
-        f"{claim.statement.rstrip('.')} ({log_name(log)})"
-        for (_, log), claim in found.items()
-        if measured(claim) and claim.verdict == CONTRADICTED
-    )
-    return "; ".join(dict.fromkeys(told)) or "nothing so far"
+    """What the runs speak against, and where."""
+    return judged_so(found, CONTRADICTED, log_of=lambda claim: log_name(claim.dataset)) or "nothing so far"
 
 
 def untestable(found: Answers) -> str:
     """What could not be tested where, and which check says so."""
-    told = (
-        f"{claim.statement.rstrip('.')} ({log_name(log)}; {claim.failed})"
-        for (_, log), claim in found.items()
-        if measured(claim) and claim.verdict == NOT_TESTABLE
-    )
-    return "; ".join(dict.fromkeys(told)) or "nothing that has been measured so far"
+    told = judged_so(found, NOT_TESTABLE, log_of=lambda claim: f"{log_name(claim.dataset)}; {claim.failed}")
+    return told or "nothing that has been measured so far"
+
+
+def judged_so(found: Answers, verdict: str, log_of: Callable[[Claim], str]) -> str:
+    """The statements of the claims with that verdict, each with what is said of its log, once each."""
+    claims = (claim for claim in found.values() if measured(claim) and claim.verdict == verdict)
+    return "; ".join(dict.fromkeys(f"{claim.statement.rstrip('.')} ({log_of(claim)})" for claim in claims))

@@ -40,11 +40,21 @@ def shown_configs(
 ) -> list[RunConfig]:
     """The runs that the book shows: `run_configs`, but of the first regime where the records that come with the project
     are still of it."""
-    still = profile == "laptop" and (experiment, dataset) in OF_FIRST_REGIME and is_published(results_dir)
+    still = shows_first(profile, results_dir) and (experiment, dataset) in OF_FIRST_REGIME
     if not still or not {*parse_seeds(seeds, PROFILES[FIRST])} <= {*PROFILES[FIRST].seeds}:
         return run_configs(experiment, dataset, profile, seeds)
     store = run_store(results_dir)
     return [config for config in run_configs(experiment, dataset, FIRST, seeds) if store.find(config)]
+
+
+def shows_first(profile: str, results_dir: str | Path) -> bool:
+    """Whether there what is in `OF_FIRST_REGIME` is shown by records of the first regime."""
+    return profile == "laptop" and is_published(results_dir)
+
+
+def of_first_regime(record: RunRecord) -> bool:
+    """Is a record of the laptop profile of the first regime? It averaged no weights."""
+    return "averaging" not in record.config["training"]
 
 
 def is_published(results_dir: str | Path) -> bool:

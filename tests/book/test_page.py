@@ -47,6 +47,20 @@ def test_the_records_are_those_of_the_page_and_of_a_log_that_is_named(page):
     assert page.records("collapse", "avazu_like") == records_of("collapse", "avazu_like")
 
 
+def test_a_page_says_once_that_its_runs_are_of_the_first_regime(page, monkeypatch):
+    """By a box where they are first read, and in the provenance below each figure; of the regime's it says nothing."""
+    shown, (first, new) = [], ([SimpleNamespace(config={"training": t})] for t in ({}, {"averaging": 0.999}))
+    monkeypatch.setattr(page_module, "display", lambda box: shown.append(box.data))
+    monkeypatch.setattr(page_module, "provenance", lambda records: {})
+    for records, boxes in ((new, 0), (first, 1), (first, 1)):
+        monkeypatch.setattr(page_module, "records_of", lambda *_, records=records: records)
+        assert page.records("collapse") == records
+        assert len(shown) == boxes
+    assert "Runs of the first regime" in shown[0]
+    assert "<dt>regime</dt><dd>the first; these runs are only read</dd>" in page.sources("x", first).data
+    assert "regime" not in page.sources("x", new).data
+
+
 def test_a_figures_sources_name_its_files_and_the_provenance_of_its_records(page):
     records = page.records("collapse")
     text = unescape(page.sources("fig02_x", records).data)
